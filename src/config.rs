@@ -1,0 +1,807 @@
+//! Flags and environment to a [`Config`]: one table of options makes the parser, the help, and the check of README and man page.
+//!
+//! Flags are those of Go's `flag` package, which the old tool used: one dash or two, `-port 4246` or `-port=4246`. A flag beats
+//! the environment; the last of two equal flags wins, but for those that may be repeated. Nothing here looks at the process: the
+//! iterators come from `main.rs`.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use crate::engine::{AppName, DockerHealth, Policy};
+
+/// The name of the program, and of what it owns.
+pub const NAME: &str = "container-healthcheck";
+
+/// Before the name of each flag, in capitals, to make its environment variable.
+const ENVIRONMENT: &str = "CONTAINER_HEALTHCHECK_";
+
+/// The longest path that fits the address of a Unix socket, in bytes (unix(7), its closing NUL aside).
+const SOCKET_PATH_BYTES: usize = 107;
+
+/// Where a server listens or can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub address: Address,
+    /// Whether a host without that address is no reason to stop: `::1`, if nobody asked for it.
+    pub optional: bool,
+}
+
+/// An entry of `--bind`, before `-port` is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bind {
+    Ip(IpAddr, Option<u16>),
+    Unix(PathBuf),
+}
+
+/// How the app itself is asked (`--check-url`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckUrl {
+    /// Where to connect.
+    pub address: Address,
+    /// The path, in which `{app}` stands for the app.
+    pub path: String,
+}
+
+/// What the operator chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Before each path: a slash before each part, none at the end.
+    pub prefix: String,
+    port: u16,
+    bind: Vec<Bind>,
+    /// The least level that is logged.
+    pub level: LevelFilter,
+    /// The folder of the log file; none: stderr.
+    pub log_folder: Option<PathBuf>,
+    /// Where Docker is.
+    pub docker_host: Address,
+    /// How long it may take.
+    pub docker_timeout: Duration,
+    /// How long the last facts stay good when it is gone.
+    pub docker_grace: Duration,
+    /// How often all containers are listed, whatever else happens.
+    pub resync: Duration,
+    /// Apps that are down, not unknown, when they have no container.
+    pub apps: Vec<AppName>,
+    /// Which of several containers decide.
+    pub policy: Policy,
+    /// What HEALTHCHECK means.
+    pub docker_health: DockerHealth,
+    /// How long a container has to be up to count.
+    pub min_uptime: Duration,
+    /// The port of the local Nginx through which apps are checked.
+    pub nginx_port: Option<u16>,
+    /// How apps are checked.
+    pub check_url: Option<CheckUrl>,
+    /// How often.
+    pub check_interval: Duration,
+    /// How long one check may take.
+    pub check_timeout: Duration,
+    /// Down after so many failures in a row.
+    pub check_fall: u32,
+    /// Up after so many successes in a row.
+    pub check_rise: u32,
+    /// Statuses that are failures.
+    pub check_fail: Vec<RangeInclusive<u16>>,
+    /// The folder of drains.
+    pub drain_dir: PathBuf,
+    /// Whether `command` is left empty in answers.
+    pub hide_command: bool,
+    /// Clients at once.
+    pub max_clients: usize,
+    /// How long the head of a request may take.
+    pub header_timeout: Duration,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            prefix: format!("/{NAME}"),
+            port: 4246,
+            bind: Vec::new(),
+            level: LevelFilter::Info,
+            log_folder: None,
+            docker_host: Address::Unix("/var/run/docker.sock".into()),
+            docker_timeout: Duration::from_secs(5),
+            docker_grace: Duration::from_secs(60),
+            resync: Duration::from_secs(30),
+            apps: Vec::new(),
+            policy: Policy::Any,
+            docker_health: DockerHealth::Respect,
+            min_uptime: Duration::ZERO,
+            nginx_port: None,
+            check_url: None,
+            check_interval: Duration::from_secs(2),
+            check_timeout: Duration::from_secs(3),
+            check_fall: 2,
+            check_rise: 1,
+            check_fail: vec![502..=504],
+            drain_dir: format!("/var/lib/{NAME}/drain").into(),
+            hide_command: false,
+            max_clients: 1024,
+            header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(75),
+        }
+    }
+}
+
+impl Config {
+    /// Where to listen. Unless told otherwise on both loopback addresses: an Nginx that proxies to `localhost` tries both.
+    #[must_use]
+    pub fn listen(&self) -> Vec<Listen> {
+        let tcp = |ip, port| Address::Tcp(SocketAddr::new(ip, port));
+        if self.bind.is_empty() {
+            return vec![
+                Listen { address: tcp(Ipv4Addr::LOCALHOST.into(), self.port), optional: false },
+                Listen { address: tcp(Ipv6Addr::LOCALHOST.into(), self.port), optional: true },
+            ];
+        }
+        let address = |bind: &Bind| match bind {
+            Bind::Ip(ip, port) => tcp(*ip, port.unwrap_or(self.port)),
+            Bind::Unix(path) => Address::Unix(path.clone()),
+        };
+        self.bind.iter().map(|bind| Listen { address: address(bind), optional: false }).collect()
+    }
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve, with warnings for the log about values of the environment that were ignored and flags that do nothing yet.
+    Serve(Box<Config>, Vec<String>),
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// One flag.
+pub struct Flag {
+    /// Its name, without dashes.
+    pub name: &'static str,
+    /// What stands for its value in the help; empty for a switch.
+    pub value: &'static str,
+    /// Its default, in words.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Whether this version checks its value and does nothing else with it.
+    pub later: bool,
+    /// Takes a value, or says what would be one.
+    set: fn(&mut Config, &str) -> Result<(), &'static str>,
+}
+
+/// All flags, in the order of the help.
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        name: "prefix",
+        value: "PATH",
+        default: "/container-healthcheck",
+        help: "before each path of ours; / for none",
+        later: false,
+        set: |c, v| put(&mut c.prefix, prefix(v)),
+    },
+    Flag {
+        name: "port",
+        value: "N",
+        default: "4246",
+        help: "TCP port of the addresses that name none",
+        later: false,
+        set: |c, v| put(&mut c.port, port(v)),
+    },
+    Flag {
+        name: "bind",
+        value: "ADDRESS",
+        default: "127.0.0.1 and ::1",
+        help: "listen there: an IP address, address:port, [v6]:port or unix:/path; repeatable, or with commas",
+        later: false,
+        set: |c, v| {
+            v.split(',').try_for_each(|v| {
+                c.bind.push(bind(v)?);
+                Ok(())
+            })
+        },
+    },
+    Flag {
+        name: "level",
+        value: "LEVEL",
+        default: "info",
+        help: "least level logged: error, warn, info or debug",
+        later: false,
+        set: |c, v| put(&mut c.level, level(v)),
+    },
+    Flag {
+        name: "logpath",
+        value: "FOLDER",
+        default: "none: stderr",
+        help: "append the log to container-healthcheck.log there; SIGHUP reopens it",
+        later: false,
+        set: |c, v| put(&mut c.log_folder, folder(v).map(Some)),
+    },
+    Flag {
+        name: "docker-host",
+        value: "URL",
+        default: "$DOCKER_HOST, else unix:///var/run/docker.sock",
+        help: "where Docker or Podman is: unix:///path or tcp://address:port",
+        later: false,
+        set: |c, v| put(&mut c.docker_host, docker_host(v)),
+    },
+    Flag {
+        name: "docker-timeout",
+        value: "TIME",
+        default: "5s",
+        help: "how long Docker may take, and a probe wait",
+        later: false,
+        set: |c, v| put(&mut c.docker_timeout, duration(v, TENTH)),
+    },
+    Flag {
+        name: "docker-grace",
+        value: "TIME",
+        default: "60s",
+        help: "how long the last facts stay good when Docker is gone",
+        later: true,
+        set: |c, v| put(&mut c.docker_grace, duration(v, Duration::ZERO)),
+    },
+    Flag {
+        name: "resync",
+        value: "TIME",
+        default: "30s",
+        help: "how often all containers are listed, whatever else happens",
+        later: false,
+        set: |c, v| put(&mut c.resync, duration(v, TENTH)),
+    },
+    Flag {
+        name: "apps",
+        value: "NAMES",
+        default: "none",
+        help: "apps that are down (503), not unknown (404), without a container; with commas",
+        later: true,
+        set: |c, v| {
+            put(&mut c.apps, v.split(',').map(|v| AppName::parse(v.as_bytes()).ok_or("names of apps with commas between them")).collect())
+        },
+    },
+    Flag {
+        name: "policy",
+        value: "WHICH",
+        default: "any",
+        help: "which of several containers must be up: any, newest or all",
+        later: false,
+        set: |c, v| put(&mut c.policy, policy(v)),
+    },
+    Flag {
+        name: "docker-health",
+        value: "HOW",
+        default: "respect",
+        help: "whether HEALTHCHECK counts: respect or ignore",
+        later: false,
+        set: |c, v| put(&mut c.docker_health, docker_health(v)),
+    },
+    Flag {
+        name: "min-uptime",
+        value: "TIME",
+        default: "0s",
+        help: "a container counts as starting for so long",
+        later: true,
+        set: |c, v| put(&mut c.min_uptime, duration(v, Duration::ZERO)),
+    },
+    Flag {
+        name: "ngx-port",
+        value: "N",
+        default: "none",
+        help: "check apps through the local Nginx on this port: GET /o/<app>/",
+        later: true,
+        set: |c, v| put(&mut c.nginx_port, port(v).map(Some)),
+    },
+    Flag {
+        name: "check-url",
+        value: "URL",
+        default: "none",
+        help: "check apps there: http://address:port/path or unix:/socket:/path, {app} for the name",
+        later: true,
+        set: |c, v| put(&mut c.check_url, check_url(v).map(Some)),
+    },
+    Flag {
+        name: "check-interval",
+        value: "TIME",
+        default: "2s",
+        help: "how often an app is checked",
+        later: true,
+        set: |c, v| put(&mut c.check_interval, duration(v, TENTH)),
+    },
+    Flag {
+        name: "check-timeout",
+        value: "TIME",
+        default: "3s",
+        help: "how long one check may take",
+        later: true,
+        set: |c, v| put(&mut c.check_timeout, duration(v, TENTH)),
+    },
+    Flag {
+        name: "check-fall",
+        value: "N",
+        default: "2",
+        help: "down after so many failed checks in a row",
+        later: true,
+        set: |c, v| put(&mut c.check_fall, count(v)),
+    },
+    Flag {
+        name: "check-rise",
+        value: "N",
+        default: "1",
+        help: "up after so many good checks in a row",
+        later: true,
+        set: |c, v| put(&mut c.check_rise, count(v)),
+    },
+    Flag {
+        name: "check-fail",
+        value: "STATUSES",
+        default: "502-504",
+        help: "statuses that are failures, as in 404,502-504",
+        later: true,
+        set: |c, v| put(&mut c.check_fail, statuses(v)),
+    },
+    Flag {
+        name: "drain-dir",
+        value: "FOLDER",
+        default: "/var/lib/container-healthcheck/drain",
+        help: "the folder of drains",
+        later: true,
+        set: |c, v| put(&mut c.drain_dir, folder(v)),
+    },
+    Flag {
+        name: "hide-command",
+        value: "",
+        default: "off",
+        help: "leave command empty in answers",
+        later: false,
+        set: |c, v| put(&mut c.hide_command, switch(v)),
+    },
+    Flag {
+        name: "max-clients",
+        value: "N",
+        default: "1024",
+        help: "clients at once; the longest idle makes room",
+        later: false,
+        set: |c, v| put(&mut c.max_clients, clients(v)),
+    },
+    Flag {
+        name: "header-timeout",
+        value: "TIME",
+        default: "5s",
+        help: "how long the head of a request may take",
+        later: false,
+        set: |c, v| put(&mut c.header_timeout, duration(v, TENTH)),
+    },
+    Flag {
+        name: "idle-timeout",
+        value: "TIME",
+        default: "75s",
+        help: "how long a connection may be idle",
+        later: false,
+        set: |c, v| put(&mut c.idle_timeout, duration(v, TENTH)),
+    },
+];
+
+/// What the arguments (without the program's name) and the environment ask for.
+///
+/// # Errors
+/// One line that names the flag and says what would be right.
+pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) -> Option<String>) -> Result<Command, String> {
+    let mut config = Config::default();
+    let mut warnings = Vec::new();
+    let mut given: Vec<&Flag> = Vec::new();
+    // The environment first, so that flags overwrite it.
+    let docker_host = environment("DOCKER_HOST").filter(|value| !value.is_empty());
+    if let Some(value) = &docker_host {
+        apply(&mut config, find("docker-host")?, value).map_err(|wants| format!("DOCKER_HOST wants {wants}, not {value:?}"))?;
+    }
+    for flag in FLAGS {
+        let variable = format!("{ENVIRONMENT}{}", flag.name.to_ascii_uppercase().replace('-', "_"));
+        let Some(value) = environment(&variable) else { continue };
+        let mut changed = config.clone();
+        match apply(&mut changed, flag, &value) {
+            Ok(()) => {
+                config = changed;
+                given.push(flag);
+            }
+            // Container links set such variables for their own ends (`..._PORT=tcp://...`), so this is no reason to stop.
+            Err(wants) => warnings.push(format!("{variable} ignored: it wants {wants}, not {value:?}")),
+        }
+    }
+
+    let mut binds = None;
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let Some(word) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|word| !word.is_empty()) else {
+            return Err(format!("unknown command {arg:?} (-help shows what there is)"));
+        };
+        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value.to_owned())));
+        match name {
+            "h" | "help" => return Ok(Command::Help),
+            "version" => return Ok(Command::Version),
+            _ => {}
+        }
+        let flag = find(name)?;
+        let value = match value {
+            Some(value) => value,
+            None if flag.value.is_empty() => "1".to_owned(),
+            None => args.next().ok_or_else(|| format!("-{name} wants a value: {}", flag.help))?,
+        };
+        if flag.name == "bind" && binds.is_none() {
+            binds = Some(());
+            config.bind.clear();
+        }
+        apply(&mut config, flag, &value).map_err(|wants| format!("-{name} wants {wants}, not {value:?}"))?;
+        given.push(flag);
+    }
+
+    // Plain text to a daemon that is meant to be spoken to over TLS would be refused by it at best.
+    let tls = environment("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
+    if tls && matches!(config.docker_host, Address::Tcp(_)) {
+        return Err(
+            "DOCKER_TLS_VERIFY is set, but TLS is not spoken: name a unix:// socket or a local proxy with -docker-host, and unset it"
+                .into(),
+        );
+    }
+    let later = FLAGS.iter().filter(|flag| flag.later && given.iter().any(|given| given.name == flag.name));
+    warnings.extend(later.map(|flag| format!("-{} is accepted but does nothing in this version", flag.name)));
+    Ok(Command::Serve(Box::new(config), warnings))
+}
+
+fn find(name: &str) -> Result<&'static Flag, String> {
+    FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| format!("unknown flag -{name} (-help shows all)"))
+}
+
+fn apply(config: &mut Config, flag: &Flag, value: &str) -> Result<(), &'static str> {
+    (flag.set)(config, value)
+}
+
+/// The help.
+#[must_use]
+pub fn help() -> String {
+    let mut text = format!(
+        "Usage: {NAME} [flags]\n\nAnswers over HTTP whether an app's Docker container really serves.\n\n\
+         Flags take one dash or two, and their value after a space or =. Each has an environment\n\
+         variable, {ENVIRONMENT}PORT for -port, which a flag beats.\nTIME is 500ms, 5s, 30m, 2h, or seconds.\n\n"
+    );
+    for flag in FLAGS {
+        let head = format!("-{} {}", flag.name, flag.value);
+        let later = if flag.later { "; not in effect in this version" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {head:<24} {}\n{:27}(default {}{later})", flag.help, "", flag.default);
+    }
+    let _ = writeln!(text, "  {:<24} print this and exit\n  {:<24} print version, commit and target, and exit", "-help", "-version");
+    text
+}
+
+/// The least of most durations: shorter would be a mistake of unit.
+const TENTH: Duration = Duration::from_millis(100);
+/// The greatest: longer would be one too.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn put<T>(place: &mut T, value: Result<T, &'static str>) -> Result<(), &'static str> {
+    *place = value?;
+    Ok(())
+}
+
+fn prefix(value: &str) -> Result<String, &'static str> {
+    let path = value.trim_matches('/');
+    let sound =
+        path.split('/').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte)));
+    match path {
+        "" => Ok(String::new()),
+        _ if sound => Ok(format!("/{path}")),
+        _ => Err("a path of letters, digits, dots, dashes, underscores and tildes, like /container-healthcheck"),
+    }
+}
+
+fn port(value: &str) -> Result<u16, &'static str> {
+    value.parse().ok().filter(|&port| port > 0).ok_or("a port from 1 to 65535")
+}
+
+fn bind(value: &str) -> Result<Bind, &'static str> {
+    const WANTS: &str = "an IP address (names are not looked up), address:port, [v6]:port or unix:/path";
+    if let Some(path) = value.strip_prefix("unix:") {
+        return socket_path(path).map(Bind::Unix).ok_or("unix: and an absolute path of at most 107 bytes");
+    }
+    if let Ok(address) = value.parse::<SocketAddr>() {
+        return Ok(Bind::Ip(address.ip(), Some(address.port())));
+    }
+    let ip = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')).unwrap_or(value);
+    ip.parse().map(|ip| Bind::Ip(ip, None)).map_err(|_| WANTS)
+}
+
+fn socket_path(path: &str) -> Option<PathBuf> {
+    (path.starts_with('/') && path.len() <= SOCKET_PATH_BYTES && !path.contains('\0')).then(|| path.into())
+}
+
+fn level(value: &str) -> Result<LevelFilter, &'static str> {
+    match value {
+        "error" => Ok(LevelFilter::Error),
+        "warn" => Ok(LevelFilter::Warn),
+        "info" => Ok(LevelFilter::Info),
+        "debug" => Ok(LevelFilter::Debug),
+        _ => Err("error, warn, info or debug"),
+    }
+}
+
+fn folder(value: &str) -> Result<PathBuf, &'static str> {
+    if value.is_empty() { Err("the path of a folder") } else { Ok(value.into()) }
+}
+
+fn docker_host(value: &str) -> Result<Address, &'static str> {
+    const WANTS: &str = "unix:///path, or tcp://address:port with an IP address or localhost";
+    if let Some(path) = value.strip_prefix("unix://") {
+        return socket_path(path)
+            .map(Address::Unix)
+            .ok_or("unix:// and an absolute path of at most 107 bytes, like unix:///var/run/docker.sock");
+    }
+    if value.starts_with("ssh://") {
+        return Err("unix:///path or tcp://address:port (ssh:// is not spoken: forward the socket with ssh -L and name it)");
+    }
+    let address = value.strip_prefix("tcp://").map(|address| address.trim_end_matches('/')).ok_or(WANTS)?;
+    // No name service in a static binary, but everybody writes this one.
+    let address = address.replace("localhost:", "127.0.0.1:");
+    address.parse().ok().filter(|address: &SocketAddr| address.port() > 0).map(Address::Tcp).ok_or(WANTS)
+}
+
+fn check_url(value: &str) -> Result<CheckUrl, &'static str> {
+    const WANTS: &str = "http://address:port/path or unix:/socket:/path, with {app} for the app's name";
+    let (address, path) = if let Some(rest) = value.strip_prefix("unix:") {
+        let (socket, path) = rest.split_at(rest.find(":/").ok_or(WANTS)?);
+        (Address::Unix(socket_path(socket).ok_or(WANTS)?), path.get(1..).unwrap_or_default())
+    } else {
+        let rest = value.strip_prefix("http://").ok_or(WANTS)?;
+        let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let address = address.replace("localhost", "127.0.0.1");
+        let address = address.parse().or_else(|_| format!("{address}:80").parse()).map_err(|_| WANTS)?;
+        (Address::Tcp(address), if path.is_empty() { "/" } else { path })
+    };
+    let sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if sound { Ok(CheckUrl { address, path: path.to_owned() }) } else { Err(WANTS) }
+}
+
+fn duration(value: &str, least: Duration) -> Result<Duration, &'static str> {
+    let plain = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().map(Duration::from_secs).ok());
+    let duration = plain.unwrap_or_else(|| humantime::parse_duration(value).ok());
+    duration.filter(|duration| (least..=DAY).contains(duration)).ok_or(if least.is_zero() {
+        "a time from 0s to 24h, like 500ms, 5s, 30m, 2h, or seconds"
+    } else {
+        "a time from 100ms to 24h, like 500ms, 5s, 30m, 2h, or seconds"
+    })
+}
+
+fn policy(value: &str) -> Result<Policy, &'static str> {
+    match value {
+        "any" => Ok(Policy::Any),
+        "newest" => Ok(Policy::Newest),
+        "all" => Ok(Policy::All),
+        _ => Err("any, newest or all"),
+    }
+}
+
+fn docker_health(value: &str) -> Result<DockerHealth, &'static str> {
+    match value {
+        "respect" => Ok(DockerHealth::Respect),
+        "ignore" => Ok(DockerHealth::Ignore),
+        _ => Err("respect or ignore"),
+    }
+}
+
+fn count(value: &str) -> Result<u32, &'static str> {
+    value.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("a number from 1 to 1000")
+}
+
+fn clients(value: &str) -> Result<usize, &'static str> {
+    value.parse().ok().filter(|count| (1..=65536).contains(count)).ok_or("a number from 1 to 65536")
+}
+
+fn statuses(value: &str) -> Result<Vec<RangeInclusive<u16>>, &'static str> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        (100 <= first && first <= last && last <= 599).then_some(first..=last)
+    };
+    value.split(',').map(|part| range(part).ok_or("statuses and ranges from 100 to 599, like 404,502-504")).collect()
+}
+
+fn switch(value: &str) -> Result<bool, &'static str> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err("1 or 0"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str], environment: &[(&str, &str)]) -> Result<(Config, Vec<String>), String> {
+        let variables: Vec<_> = environment.to_vec();
+        let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        match parse(args.iter().map(ToString::to_string), lookup)? {
+            Command::Serve(config, warnings) => Ok((*config, warnings)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn config(args: &[&str]) -> Config {
+        parsed(args, &[]).unwrap().0
+    }
+
+    fn tcp(text: &str) -> Address {
+        Address::Tcp(text.parse().unwrap())
+    }
+
+    #[test]
+    fn the_old_tool_s_options_start_the_new_one() {
+        let old = "-level info -prefix /container-healthcheck -port 4246 -ngx-port 8010 -logpath /var/log/container-healthcheck";
+        let (config, warnings) = parsed(&old.split(' ').collect::<Vec<_>>(), &[]).unwrap();
+        let want = Config { nginx_port: Some(8010), log_folder: Some("/var/log/container-healthcheck".into()), ..Config::default() };
+        assert_eq!(config, want);
+        assert_eq!(warnings, ["-ngx-port is accepted but does nothing in this version"]);
+    }
+
+    #[test]
+    fn one_dash_or_two_a_space_or_an_equals_sign() {
+        for args in [&["-port", "80"][..], &["--port", "80"], &["-port=80"], &["--port=80"], &["-port=1", "-port=80"]] {
+            assert_eq!(config(args).port, 80, "{args:?}");
+        }
+        assert!(config(&["-hide-command"]).hide_command);
+        assert!(!config(&["-hide-command=0"]).hide_command);
+        let command = |arg: &str| parse([arg.to_owned()], |_| None);
+        assert_eq!(command("-help"), Ok(Command::Help));
+        assert_eq!(command("--help"), Ok(Command::Help));
+        assert_eq!(command("-version"), Ok(Command::Version));
+    }
+
+    #[test]
+    fn addresses_to_listen_on() {
+        let listen = |args: &[&str]| config(args).listen().into_iter().map(|listen| listen.address).collect::<Vec<_>>();
+        assert_eq!(listen(&["-port=80"]), [tcp("127.0.0.1:80"), tcp("[::1]:80")]);
+        assert_eq!(config(&[]).listen().iter().map(|listen| listen.optional).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(
+            listen(&["-bind", "0.0.0.0", "-bind=::,[::1]:81,10.0.0.1:0", "-port=80", "-bind", "unix:/run/x.sock", "-bind=[::2]"]),
+            [tcp("0.0.0.0:80"), tcp("[::]:80"), tcp("[::1]:81"), tcp("10.0.0.1:0"), Address::Unix("/run/x.sock".into()), tcp("[::2]:80")]
+        );
+    }
+
+    #[test]
+    fn where_docker_is() {
+        let host = |value: &str| config(&["-docker-host", value]).docker_host;
+        assert_eq!(host("unix:///run/podman/podman.sock"), Address::Unix("/run/podman/podman.sock".into()));
+        assert_eq!(host("tcp://10.0.0.1:2375"), tcp("10.0.0.1:2375"));
+        assert_eq!(host("tcp://localhost:2375/"), tcp("127.0.0.1:2375"));
+        assert_eq!(host("tcp://[::1]:2375"), tcp("[::1]:2375"));
+        let from = |args: &[&str], environment: &[(&str, &str)]| parsed(args, environment).map(|(config, _)| config.docker_host);
+        let both = [("DOCKER_HOST", "tcp://1.1.1.1:1"), ("CONTAINER_HEALTHCHECK_DOCKER_HOST", "tcp://2.2.2.2:2")];
+        assert_eq!(from(&[], &both[..1]), Ok(tcp("1.1.1.1:1")));
+        assert_eq!(from(&[], &both), Ok(tcp("2.2.2.2:2")));
+        assert_eq!(from(&["-docker-host=tcp://3.3.3.3:3"], &both), Ok(tcp("3.3.3.3:3")));
+        assert!(
+            from(&[], &[("DOCKER_HOST", "ssh://h")])
+                .unwrap_err()
+                .starts_with("DOCKER_HOST wants unix:///path or tcp://address:port (ssh:// is not spoken")
+        );
+        assert!(from(&[], &[("DOCKER_TLS_VERIFY", "1")]).is_ok(), "a Unix socket needs no TLS");
+        assert!(from(&[], &[("DOCKER_TLS_VERIFY", "1"), both[0]]).unwrap_err().contains("TLS is not spoken"));
+        assert!(from(&[], &[("DOCKER_TLS_VERIFY", ""), both[0]]).is_ok());
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_and_a_value_that_is_none_is_passed_over() {
+        let environment = [
+            ("CONTAINER_HEALTHCHECK_PORT", "tcp://172.17.0.2:4246"),
+            ("CONTAINER_HEALTHCHECK_POLICY", "all"),
+            ("CONTAINER_HEALTHCHECK_BIND", "::1"),
+        ];
+        let (config, warnings) = parsed(&[], &environment).unwrap();
+        assert_eq!((config.port, config.policy), (4246, Policy::All));
+        assert_eq!(warnings, [r#"CONTAINER_HEALTHCHECK_PORT ignored: it wants a port from 1 to 65535, not "tcp://172.17.0.2:4246""#]);
+        let (config, _) = parsed(&["-policy=newest", "-bind=10.0.0.1", "-bind=10.0.0.2"], &environment).unwrap();
+        assert_eq!(config.policy, Policy::Newest);
+        assert_eq!(config.bind.len(), 2, "those of the environment are gone");
+        let (config, warnings) = parsed(&[], &[("CONTAINER_HEALTHCHECK_BIND", "10.0.0.1,nonsense")]).unwrap();
+        assert_eq!((config.bind.len(), warnings.len()), (0, 1), "wholly or not at all");
+    }
+
+    #[test]
+    fn every_value_has_a_form() {
+        let cases: &[(&str, &[&str], &[&str])] = &[
+            ("prefix", &["/", "", "/a", "a", "/a/b/", "/a-b_c.d~e"], &["/a b", "/a//b", "/a?b", "/%41", "/a\u{e4}"]),
+            ("port", &["1", "65535"], &["0", "65536", "-1", "http", "", " 80"]),
+            (
+                "bind",
+                &["1.2.3.4", "::", "[::]", "1.2.3.4:0", "unix:/x"],
+                &["", "localhost", "1.2.3.4:", "1.2.3.4:x", "unix:x", "unix:", "1.2.3.4,"],
+            ),
+            ("level", &["error", "warn", "info", "debug"], &["", "INFO", "trace", "off"]),
+            ("logpath", &["/var/log", "relative"], &[""]),
+            (
+                "docker-host",
+                &["unix:///x", "tcp://1.2.3.4:1"],
+                &["", "/x", "unix://x", "unix://", "tcp://docker:2375", "tcp://1.2.3.4", "tcp://1.2.3.4:0", "ssh://h", "npipe://x"],
+            ),
+            ("docker-timeout", &["100ms", "5s", "30", "2h", "1m 30s", "1.5s"], &["", "0", "99ms", "25h", "5x", "-1s", "s"]),
+            ("docker-grace", &["0", "0s", "24h"], &["", "never"]),
+            ("resync", &["1s"], &["0"]),
+            ("apps", &["a", "a,b_c"], &["", "a,,b", "a b", "a,"]),
+            ("policy", &["any", "newest", "all"], &["", "one"]),
+            ("docker-health", &["respect", "ignore"], &["", "yes"]),
+            ("min-uptime", &["0", "3s"], &["x"]),
+            ("ngx-port", &["8010"], &["0"]),
+            (
+                "check-url",
+                &["http://127.0.0.1:8010/o/{app}/", "http://localhost/x", "http://[::1]:80", "unix:/run/{app}.sock:/x"],
+                &["", "https://1.2.3.4/", "http://host/", "unix:/x", "http://1.2.3.4/a b"],
+            ),
+            ("check-interval", &["2s"], &["0"]),
+            ("check-timeout", &["3s"], &["0"]),
+            ("check-fall", &["1", "1000"], &["0", "1001", ""]),
+            ("check-rise", &["1"], &["0"]),
+            ("check-fail", &["404", "502-504", "404,502-504", "100-599"], &["", "99", "600", "504-502", "404,", "5xx"]),
+            ("drain-dir", &["/x"], &[""]),
+            ("hide-command", &["1", "0", "true", "false"], &["", "yes"]),
+            ("max-clients", &["1", "65536"], &["0", "65537"]),
+            ("header-timeout", &["5s"], &["0"]),
+            ("idle-timeout", &["75s"], &["0"]),
+        ];
+        assert_eq!(cases.iter().map(|case| case.0).collect::<Vec<_>>(), FLAGS.iter().map(|flag| flag.name).collect::<Vec<_>>());
+        for (name, good, bad) in cases {
+            for value in *good {
+                assert!(parsed(&[&format!("-{name}={value}")], &[]).is_ok(), "-{name}={value}");
+            }
+            for value in *bad {
+                let error = parsed(&[&format!("-{name}={value}")], &[]).unwrap_err();
+                assert!(error.starts_with(&format!("-{name} wants ")) && error.ends_with(&format!("not {value:?}")), "{error}");
+                assert!(!error.contains('\n'));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_flag_is_said_to_be_none() {
+        let error = |args: &[&str]| parsed(args, &[]).unwrap_err();
+        assert_eq!(error(&["-nonsense"]), "unknown flag -nonsense (-help shows all)");
+        assert_eq!(error(&["serve"]), r#"unknown command "serve" (-help shows what there is)"#);
+        assert_eq!(error(&["-"]), r#"unknown command "-" (-help shows what there is)"#);
+        assert_eq!(error(&["-port"]), "-port wants a value: TCP port of the addresses that name none");
+    }
+
+    #[test]
+    fn defaults_are_what_the_table_says() {
+        for flag in FLAGS {
+            let spoken = match flag.name {
+                // in words, since they are not one value
+                "bind" | "docker-host" => continue,
+                "hide-command" => "0",
+                _ if flag.default.starts_with("none") => continue,
+                _ => flag.default,
+            };
+            assert_eq!(config(&[&format!("-{}={spoken}", flag.name)]), Config::default(), "-{}", flag.name);
+        }
+        let help = help();
+        for flag in FLAGS {
+            assert!(help.contains(&format!("  -{} ", flag.name)), "{}", flag.name);
+        }
+        assert!(help.lines().all(|line| line.len() <= 140), "{help}");
+    }
+}

@@ -1,0 +1,65 @@
+//! The Docker Engine API, questions to bytes and bytes to facts: no socket, no clock, no client.
+//!
+//! One call so far, `GET /containers/json?all=1`, and of each container in its answer only `Id`, `Names`, `Image`, `Command`,
+//! `Created`, `Ports`, `State`, `Status` and `Health`; everything else is passed over, and everything may be missing or null. Paths
+//! have no version: Docker 1.13 (API up to 1.26) and 29.0 (from 1.44) share none. No byte of a client's request is ever part of
+//! a question.
+//!
+//! | file | what |
+//! |---|---|
+//! | `ask`       | a [`Question`] to the bytes of a request |
+//! | `container` | the bytes of a list, as they come, to [`Container`]s |
+//! | `exchange`  | one question and its answer on one connection |
+
+pub mod ask;
+pub mod container;
+pub mod exchange;
+
+pub use ask::{ApiVersion, Question};
+pub use container::{Container, Health, State};
+pub use exchange::Exchange;
+
+use crate::http::response::Broken;
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No such file at the socket's path.
+    NoSocket,
+    /// Nobody listens.
+    Refused,
+    /// The socket may not be opened.
+    Denied,
+    /// No way there, for another reason: an error of the system's, by its number.
+    Unreachable(i32),
+    /// The socket's queue of connections was full to the end.
+    Full,
+    /// No answer in time.
+    Late,
+    /// The connection was reset.
+    Reset,
+    /// The answer is no HTTP, or was cut short.
+    Broken(Broken),
+    /// The answer is no list of containers.
+    NotAList,
+    /// The list, or one container in it, is larger than we read.
+    TooLarge,
+    /// Another status than 200, with the first words of what was said.
+    Status(u16, Box<str>),
+    /// The path must have a version: this one.
+    WantsVersion(ApiVersion),
+}
+
+impl Fault {
+    /// Whether the kernel itself turned us away, so that no Docker was troubled.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::NoSocket | Self::Refused | Self::Denied | Self::Unreachable(_))
+    }
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}

@@ -1,0 +1,94 @@
+//! The name of an app, and the only way to make one.
+
+use std::fmt;
+
+/// The longest name, in bytes. Docker's own names have no limit worth the name; a registry path's part has 128.
+pub const LONGEST: usize = 128;
+
+/// The name of an app: `[A-Za-z0-9][A-Za-z0-9_.-]{0,127}`, the alphabet of Docker's names for containers
+/// (moby `daemon/names`). It lies in place, so that a probe allocates nothing for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AppName {
+    length: u8,
+    bytes: [u8; LONGEST],
+}
+
+impl AppName {
+    /// The name, if it is one.
+    #[must_use]
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        let (first, rest) = name.split_first()?;
+        let sound = first.is_ascii_alphanumeric() && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte));
+        if !sound {
+            return None;
+        }
+        let mut bytes = [0; LONGEST];
+        bytes.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Self { length: u8::try_from(name.len()).ok()?, bytes })
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.bytes.get(..usize::from(self.length)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// Whether a container of that name is one of the app's: `<app>` or `<app>-<digits>`, never less and never more. Gives the
+    /// digits, without leading zeros.
+    #[must_use]
+    pub fn number_in<'a>(&self, container: &'a str) -> Option<&'a str> {
+        let behind = container.strip_prefix(self.as_str())?;
+        if behind.is_empty() {
+            return Some("");
+        }
+        let digits = behind.strip_prefix('-').filter(|digits| !digits.is_empty())?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.trim_start_matches('0'))
+    }
+}
+
+impl fmt::Debug for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let longest = "x".repeat(LONGEST);
+        for good in ["a", "0", "bk_iam", "A.b-c_9", "a..", "a-", &longest] {
+            assert_eq!(AppName::parse(good.as_bytes()).unwrap().as_str(), good);
+        }
+        let longer = "x".repeat(LONGEST + 1);
+        for bad in ["", "_a", ".", "..", "-a", "a/b", "a b", "a\0", "a%", "a:b", "\u{e4}", "a\n", "(", "a*", &longer] {
+            assert_eq!(AppName::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(AppName::parse(b"a\xff"), None);
+    }
+
+    #[test]
+    fn an_app_is_never_answered_for_by_another_one_s_container() {
+        let app = AppName::parse(b"bk_gse").unwrap();
+        for (container, number) in [("bk_gse", ""), ("bk_gse-1709878117", "1709878117"), ("bk_gse-007", "7"), ("bk_gse-0", "")] {
+            assert_eq!(app.number_in(container), Some(number), "{container}");
+        }
+        for container in [
+            "bk_gsekit",
+            "bk_gsekit-1709878117",
+            "my_bk_gse",
+            "bk_gse-",
+            "bk_gse-1a",
+            "bk_gse_1",
+            "bk_gse-1-2",
+            "bk_gs",
+            "BK_GSE",
+            "",
+            "bk_gse-\u{661}",
+        ] {
+            assert_eq!(app.number_in(container), None, "{container}");
+        }
+    }
+}

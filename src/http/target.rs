@@ -1,0 +1,147 @@
+//! The target of a request (RFC 9112 section 3.2) to its path, percent-decoded.
+//!
+//! The path is decoded before anybody splits it, as Nginx does, so `%2F` is a slash: a name with a slash in it is then a bad
+//! name, not another path. Dot segments are not resolved: no path of ours has any, and `..` is no app.
+
+use std::borrow::Cow;
+
+use super::{Bad, Method};
+
+/// The decoded path of a target. `*` (the server itself) is given back as it is.
+///
+/// # Errors
+/// `Target` if it has none of the forms its method allows, or is not made of printable ASCII; `Authority` if an absolute
+/// form names no sound host; `Connect` for the authority form, since we are no proxy.
+pub fn path(method: Method, target: &str) -> Result<Cow<'_, [u8]>, Bad> {
+    // A fragment is never sent (RFC 9110 section 4.2.5); other bytes have to be percent-encoded (RFC 3986 section 2).
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(Bad::Target);
+    }
+    match method {
+        Method::Connect => return Err(Bad::Connect),
+        Method::Options if target == "*" => return Ok(Cow::Borrowed(b"*")),
+        Method::Get | Method::Head | Method::Options | Method::Other => {}
+    }
+    let origin = if target.starts_with('/') { target } else { origin_form(target)? };
+    let path = origin.split_once('?').map_or(origin, |(path, _)| path);
+    // An absolute form may end after its host.
+    decode(if path.is_empty() { b"/" } else { path.as_bytes() })
+}
+
+/// What an absolute form (a MUST for servers) says behind its host. Which host that is makes no difference to us.
+fn origin_form(target: &str) -> Result<&str, Bad> {
+    let (scheme, rest) = target.split_once("://").ok_or(Bad::Target)?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(Bad::Target);
+    }
+    let (authority, origin) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // An empty host is invalid in an http URI (RFC 9110 section 4.2.1), though not in a Host field.
+    if authority.is_empty() || authority.starts_with(':') || !is_host(authority.as_bytes()) {
+        return Err(Bad::Host);
+    }
+    Ok(origin)
+}
+
+fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Bad> {
+    if !path.contains(&b'%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.iter();
+    while let Some(&byte) = rest.next() {
+        decoded.push(match byte {
+            b'%' => digit(rest.next())? << 4 | digit(rest.next())?,
+            other => other,
+        });
+    }
+    Ok(Cow::Owned(decoded))
+}
+
+fn digit(byte: Option<&u8>) -> Result<u8, Bad> {
+    match byte {
+        Some(digit @ b'0'..=b'9') => Ok(digit & 0x0f),
+        Some(letter @ (b'a'..=b'f' | b'A'..=b'F')) => Ok((letter & 0x0f).wrapping_add(9)),
+        _ => Err(Bad::Target),
+    }
+}
+
+/// Whether this can be the value of a Host field: `uri-host [ ":" port ]` (RFC 9110 section 7.2), which may be empty.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let (host, port) = if value.starts_with(b"[") {
+        let Some(end) = value.iter().position(|&byte| byte == b']') else { return false };
+        let (address, port) = value.split_at(end);
+        let address = address.get(1..).unwrap_or_default();
+        if address.is_empty() || !address.iter().all(|byte| byte.is_ascii_hexdigit() || b":.v".contains(byte)) {
+            return false;
+        }
+        (&b""[..], port.get(1..).unwrap_or_default())
+    } else {
+        value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len()))
+    };
+    let port = match port {
+        [] => port,
+        [b':', digits @ ..] => digits,
+        _ => return false,
+    };
+    // unreserved, sub-delims and percent-encodings of RFC 3986 section 3.2.2
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte)) && port.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_of_a_target_has_one_path() {
+        let get = Method::Get;
+        let cases: &[(Method, &str, Result<&str, Bad>)] = &[
+            (get, "/", Ok("/")),
+            (get, "/a/b", Ok("/a/b")),
+            (get, "/a?b=/c", Ok("/a")),
+            (get, "/a?", Ok("/a")),
+            (get, "/a?b?c#d", Err(Bad::Target)),
+            (get, "/a#b", Err(Bad::Target)),
+            (get, "/%61%2Fb%2f", Ok("/a/b/")),
+            (get, "/%E4%BD%A0", Ok("/\u{4f60}")),
+            (get, "/a%", Err(Bad::Target)),
+            (get, "/a%4", Err(Bad::Target)),
+            (get, "/a%4g", Err(Bad::Target)),
+            (get, "/a%%41", Err(Bad::Target)),
+            (get, "/a?%", Ok("/a")),
+            (get, "/\u{e4}", Err(Bad::Target)),
+            (get, "/a/../b", Ok("/a/../b")),
+            (get, "//a", Ok("//a")),
+            (get, "http://host/a", Ok("/a")),
+            (get, "HTTP://host:80/a?b", Ok("/a")),
+            (get, "https://[::1]:8080/a", Ok("/a")),
+            (get, "http://host", Ok("/")),
+            (get, "http://host?a", Ok("/")),
+            (get, "http:///a", Err(Bad::Host)),
+            (get, "http://:80/a", Err(Bad::Host)),
+            (get, "http://user@host/a", Err(Bad::Host)),
+            (get, "ftp://host/a", Err(Bad::Target)),
+            (get, "a", Err(Bad::Target)),
+            (get, "host:80", Err(Bad::Target)),
+            (get, "*", Err(Bad::Target)),
+            (Method::Options, "*", Ok("*")),
+            (Method::Options, "**", Err(Bad::Target)),
+            (Method::Head, "*", Err(Bad::Target)),
+            (Method::Connect, "host:80", Err(Bad::Connect)),
+            (Method::Connect, "/", Err(Bad::Connect)),
+        ];
+        for (method, target, want) in cases {
+            let got = path(*method, target);
+            assert_eq!(got.as_deref().map_err(|&bad| bad), want.map(str::as_bytes), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_perhaps_a_port() {
+        for good in ["", "a", "a.b:80", "127.0.0.1", "[::1]", "[::1]:80", "[::ffff:1.2.3.4]:", "a:", "%41", "bk_iam-1"] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in ["a b", "a:b", "a:80:80", "[::1", "[]", "[::1]80", "[g]", "::1", "a/b", "a@b", "a,b/", "\u{e4}", "a\0", "[a]b"] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Where we listen, and what an error of `accept` means.
+
+use std::io::{self, ErrorKind};
+
+use log::info;
+use mio::{Interest, Registry, Token};
+
+use super::sock::{Listener, Stream};
+use crate::config::{Address, Listen};
+
+/// A listener in the poll.
+#[derive(Debug)]
+pub struct Listening {
+    listener: Listener,
+    /// Whether connections may wait. Readiness is state: an edge is told once.
+    pub ready: bool,
+}
+
+/// What came of an `accept`.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A connection.
+    Client(Stream),
+    /// Nobody waits any more.
+    Nobody,
+    /// That one client failed before we came to it (accept(2): treat the network's errors as `EAGAIN`).
+    Theirs,
+    /// We lack a descriptor or memory, or something that nobody knows: to be tried again after a pause.
+    Ours(io::Error),
+}
+
+impl Listening {
+    /// Tries to accept a connection.
+    pub fn accept(&mut self) -> Accepted {
+        match self.listener.accept() {
+            Ok(stream) => Accepted::Client(stream),
+            Err(error) => match (error.kind(), error.raw_os_error()) {
+                (ErrorKind::WouldBlock, _) => {
+                    self.ready = false;
+                    Accepted::Nobody
+                }
+                (ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset, _)
+                | (
+                    _,
+                    Some(
+                        libc::EPERM
+                        | libc::EPROTO
+                        | libc::ENOPROTOOPT
+                        | libc::EHOSTDOWN
+                        | libc::ENONET
+                        | libc::EHOSTUNREACH
+                        | libc::EOPNOTSUPP
+                        | libc::ENETDOWN
+                        | libc::ENETUNREACH,
+                    ),
+                ) => Accepted::Theirs,
+                _ => Accepted::Ours(error),
+            },
+        }
+    }
+}
+
+/// Listens everywhere, with tokens from `first` on.
+///
+/// # Errors
+/// One line that names the address.
+pub fn listen(addresses: &[Listen], registry: &Registry, first: usize) -> Result<Vec<Listening>, String> {
+    let mut all: Vec<Listening> = Vec::new();
+    let mut bound: Vec<Address> = Vec::new();
+    for Listen { address, optional } in addresses {
+        let listener = match Listener::bind(address) {
+            Ok(listener) => listener,
+            // A host without IPv6.
+            Err(error) if *optional && is_not_here(&error) => continue,
+            // `::` takes the connections of `0.0.0.0` too, unless the system says otherwise.
+            Err(error) if error.kind() == ErrorKind::AddrInUse && is_taken_by_ours(address, &bound) => continue,
+            Err(error) => return Err(format!("cannot listen on {address}: {error}{}", hint(&error))),
+        };
+        let mut listening = Listening { listener, ready: true };
+        let token = Token(first.saturating_add(all.len()));
+        registry
+            .register(listening.listener.source(), token, Interest::READABLE)
+            .map_err(|error| format!("cannot poll {address}: {error}"))?;
+        // For port 0 only this tells.
+        info!("listening address={}", listening.listener.address().as_ref().unwrap_or(address));
+        bound.push(address.clone());
+        all.push(listening);
+    }
+    Ok(all)
+}
+
+fn is_not_here(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+fn is_taken_by_ours(address: &Address, bound: &[Address]) -> bool {
+    let everywhere = |address: &Address| match address {
+        Address::Tcp(address) if address.ip().is_unspecified() => Some((address.port(), address.is_ipv4())),
+        Address::Tcp(_) | Address::Unix(_) => None,
+    };
+    everywhere(address).is_some_and(|(port, v4)| bound.iter().any(|other| everywhere(other) == Some((port, !v4))))
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => " (does another server run there? -port or -bind choose another address)",
+        ErrorKind::AddrNotAvailable => " (-bind wants an address of this host)",
+        ErrorKind::PermissionDenied => " (ports below 1024 and folders of others need root)",
+        ErrorKind::NotFound => " (the folder of the socket does not exist)",
+        _ => "",
+    }
+}

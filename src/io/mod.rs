@@ -1,0 +1,22 @@
+//! The only part that touches the world: sockets, the clock, signals, files. It carries bytes to the pure parts, carries out the
+//! actions of the engine, and decides nothing.
+//!
+//! | file | what |
+//! |---|---|
+//! | `server`    | the loop, and what is done with each peer |
+//! | `peer`      | one peer: its socket, its readiness, its role |
+//! | `sock`      | one stream type over TCP and Unix sockets, one listener type |
+//! | `listen`    | where we listen; sorted errors of `accept` |
+//! | `deadlines` | an index over everybody's due time |
+//! | `clock`     | the only clock |
+//! | `logfile`   | the log, on stderr or in a file that can be reopened |
+
+pub mod clock;
+pub mod deadlines;
+pub mod listen;
+pub mod logfile;
+mod peer;
+pub mod server;
+pub mod sock;
+
+pub use server::Server;

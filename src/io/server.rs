@@ -1,0 +1,501 @@
+//! The loop. One turn:
+//!
+//! ```text
+//! wait until somebody is ready or due
+//! read the clock                                 -- the only reading
+//! each event: remember readiness, put the peer on the list
+//! each due peer: close it, or say 408, by what it waited for
+//! until the list and the engine's actions are empty:
+//!     a round with each peer of the list: write what is unsent, read what may be read, feed, ask
+//!     carry out the engine's actions, which put peers on the list
+//! ```
+//!
+//! A peer that has had its share of a round is left for the next turn, so that nobody holds the loop. `advance` alone reads and
+//! writes, `close` alone ends a peer, `perform` alone makes deeds of actions.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+use mio::{Events, Interest, Poll, Token};
+use signal_hook_mio::v1_0::Signals;
+
+use super::clock::Clock;
+use super::deadlines::{Deadlines, Due};
+use super::listen::{self, Accepted, Listening};
+use super::logfile;
+use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
+use super::sock::Stream;
+use crate::answers::{self, Words};
+use crate::config::{Address, Config, Listen};
+use crate::docker::exchange::Outcome;
+use crate::docker::{ApiVersion, Exchange, Question};
+use crate::engine::route::route;
+use crate::engine::{Action, Answer, Engine, FlightId, Settings, Ticket};
+use crate::http::reply::Kind;
+use crate::http::{Bad, Inbound, Reply, Wait};
+use crate::limits;
+use crate::metrics::{self, Closed, Traffic};
+use crate::slots::{Id, Slots};
+
+/// The poll's token for signals; the listeners come behind it, and peers from [`Id::FIRST`] on.
+const SIGNALS: usize = 0;
+const FIRST_LISTENER: usize = 1;
+
+/// The server.
+pub struct Server {
+    poll: Poll,
+    signals: Signals,
+    listeners: Vec<Listening>,
+    /// `accept` lacked something: not before then, unless somebody leaves.
+    accept_again: Option<Instant>,
+    peers: Slots<Peer>,
+    deadlines: Deadlines,
+    /// Peers with something to do in this turn, and in the next one.
+    list: VecDeque<Id>,
+    later: Vec<Id>,
+    /// The peers that carry questions to Docker.
+    flights: Vec<(FlightId, Id)>,
+    engine: Engine,
+    clock: Clock,
+    scratch: Vec<u8>,
+    /// When the last answer is to have left, once the server stops.
+    stops_at: Option<Instant>,
+    traffic: Traffic,
+    /// When a full house was last said in the log.
+    said_full: Option<Instant>,
+    config: Config,
+    words: Words,
+}
+
+impl Server {
+    /// A server that listens, and has not begun to serve.
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub fn new(config: Config, addresses: &[Listen], seed: u64) -> Result<Self, String> {
+        let fail = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
+        let poll = Poll::new().map_err(fail("poll"))?;
+        let mut signals = Signals::new([libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(fail("take signals"))?;
+        poll.registry().register(&mut signals, Token(SIGNALS), Interest::READABLE).map_err(fail("poll signals"))?;
+        let listeners = listen::listen(addresses, poll.registry(), FIRST_LISTENER)?;
+        let clock = Clock::new();
+        let settings = Settings {
+            docker_timeout: config.docker_timeout,
+            resync: config.resync,
+            policy: config.policy,
+            docker_health: config.docker_health,
+        };
+        let words = Words {
+            docker: config.docker_host.to_string(),
+            docker_timeout: config.docker_timeout,
+            prefix: config.prefix.clone(),
+            hide_command: config.hide_command,
+        };
+        Ok(Self {
+            poll,
+            signals,
+            listeners,
+            accept_again: None,
+            peers: Slots::new(),
+            deadlines: Deadlines::default(),
+            list: VecDeque::new(),
+            later: Vec::new(),
+            flights: Vec::new(),
+            engine: Engine::new(settings, seed, clock.now()),
+            clock,
+            scratch: vec![0; limits::READ_BYTES],
+            stops_at: None,
+            traffic: Traffic::default(),
+            said_full: None,
+            config,
+            words,
+        })
+    }
+
+    /// Serves until a signal says to stop, and then until everybody has what they are owed.
+    ///
+    /// # Errors
+    /// When there is no poll to be had any more.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        self.settle();
+        while !self.is_done() {
+            match self.poll.poll(&mut events, self.patience()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                Err(error) => return Err(error),
+            }
+            self.clock.read();
+            for event in &events {
+                match event.token().0 {
+                    SIGNALS => self.signalled(),
+                    token if token < Id::FIRST => {
+                        if let Some(listening) = self.listeners.get_mut(token.saturating_sub(FIRST_LISTENER)) {
+                            listening.ready = true;
+                        }
+                    }
+                    token => {
+                        let id = Id::from_usize(token);
+                        if let Some(peer) = self.peers.get_mut(id) {
+                            peer.socket.note(event);
+                            enlist(&mut self.list, id, peer);
+                        }
+                    }
+                }
+            }
+            self.list.extend(self.later.drain(..));
+            self.expire();
+            self.engine.due(self.clock.now());
+            self.settle();
+        }
+        info!("stopped clients={}", self.traffic.clients);
+        Ok(())
+    }
+
+    /// How long to wait for an event.
+    fn patience(&self) -> Option<Duration> {
+        let accepts = self.accept_again.is_none() && self.listeners.iter().any(|listening| listening.ready);
+        if accepts || !self.later.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.clock.now();
+        let next = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at].into_iter().flatten().min();
+        next.map(|at| at.saturating_duration_since(now))
+    }
+
+    fn is_done(&self) -> bool {
+        self.stops_at.is_some_and(|at| self.traffic.clients == 0 || at <= self.clock.now())
+    }
+
+    /// Does all that can be done without waiting.
+    fn settle(&mut self) {
+        self.accept();
+        loop {
+            while let Some(id) = self.list.pop_front() {
+                self.advance(id);
+            }
+            match self.engine.next_action(self.clock.now()) {
+                Some(action) => self.perform(action),
+                None if self.list.is_empty() => return,
+                None => {}
+            }
+        }
+    }
+
+    fn signalled(&mut self) {
+        let signals: Vec<i32> = self.signals.pending().collect();
+        if signals.contains(&libc::SIGHUP) {
+            logfile::reopen();
+            info!("log reopened");
+        }
+        if signals.iter().any(|&signal| signal == libc::SIGTERM || signal == libc::SIGINT) {
+            self.stop();
+        }
+    }
+
+    /// No new clients and no new requests; a second signal does not wait for the answers of the first.
+    fn stop(&mut self) {
+        let now = self.clock.now();
+        let patience = if self.stops_at.is_some() { Duration::ZERO } else { limits::DRAIN };
+        info!("stopping clients={} patience={}", self.traffic.clients, humantime::format_duration(patience));
+        self.stops_at = Some(now + patience);
+        self.listeners.clear();
+        let clients: Vec<Id> = self.peers.iter().filter(|(_, peer)| matches!(peer.role, Role::Client(_))).map(|(id, _)| id).collect();
+        for id in clients {
+            let Some(Peer { role: Role::Client(client), .. }) = self.peers.get_mut(id) else { continue };
+            client.inbound.finish();
+            if client.inbound.is_done() && !client.inbound.is_lingering() {
+                self.close_client(id, Closed::Stop);
+            }
+        }
+    }
+
+    // ---- Clients come.
+
+    fn accept(&mut self) {
+        if self.accept_again.is_some_and(|at| at > self.clock.now()) {
+            return;
+        }
+        self.accept_again = None;
+        for at in 0..self.listeners.len() {
+            for _ in 0..limits::ROUND_ACCEPTS {
+                let Some(listening) = self.listeners.get_mut(at).filter(|listening| listening.ready) else { break };
+                match listening.accept() {
+                    Accepted::Client(stream) => self.welcome(stream),
+                    Accepted::Nobody => break,
+                    Accepted::Theirs => {}
+                    Accepted::Ours(error) => {
+                        self.traffic.accept_failures = self.traffic.accept_failures.wrapping_add(1);
+                        // The longest idle client makes room here too; if there is none, time does.
+                        if !self.make_room() {
+                            self.say_full(&error.to_string());
+                            self.accept_again = Some(self.clock.now() + limits::ACCEPT_PAUSE);
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: Stream) {
+        let limit = u64::try_from(self.config.max_clients).unwrap_or(u64::MAX);
+        let extra = self.traffic.clients >= limit && !self.make_room();
+        if extra {
+            self.say_full("all places are taken by clients who wait for Docker");
+            if self.traffic.clients >= limit.saturating_add(limits::EXTRA_CLIENTS as u64) {
+                self.traffic.turned_away = self.traffic.turned_away.wrapping_add(1);
+                return;
+            }
+            self.traffic.extra = self.traffic.extra.wrapping_add(1);
+        }
+        let inbound = Inbound::new();
+        let client = Client { wait: inbound.waiting(), inbound, since: self.clock.now(), extra };
+        let Some(id) = self.admit(Socket::new(stream, true), Role::Client(client)) else { return };
+        self.traffic.accepted = self.traffic.accepted.wrapping_add(1);
+        self.traffic.clients = self.traffic.clients.saturating_add(1);
+        debug!("client came connection={}", id.to_usize());
+        self.rearm(id, true);
+    }
+
+    /// Ends the connection that has waited for its client the longest, if there is one to whom nothing is owed.
+    fn make_room(&mut self) -> bool {
+        let idle = self.peers.iter().filter_map(|(id, peer)| match &peer.role {
+            Role::Client(Client { wait: (Wait::Request | Wait::RestOfRequest | Wait::ClientToClose, _), since, .. }) => Some((*since, id)),
+            Role::Client(_) | Role::Docker(..) => None,
+        });
+        let Some((_, id)) = idle.min() else { return false };
+        self.close_client(id, Closed::Room);
+        true
+    }
+
+    /// Once a minute at most: a full house is no reason to fill the disk.
+    fn say_full(&mut self, why: &str) {
+        let now = self.clock.now();
+        if self.said_full.is_none_or(|said| now.saturating_duration_since(said) >= limits::LOG_PAUSE) {
+            let Traffic { clients, turned_away, accept_failures, .. } = self.traffic;
+            warn!("no room for a client why={why:?} clients={clients} turned_away={turned_away} accept_failures={accept_failures}");
+            self.said_full = Some(now);
+        }
+    }
+
+    /// A new peer, known to the poll.
+    fn admit(&mut self, socket: Socket, role: Role) -> Option<Id> {
+        let id = self.peers.insert(Peer { socket, role, listed: false, due: Due::default() });
+        let peer = self.peers.get_mut(id)?;
+        // Both interests for good: edges cost nothing, and nothing is ever registered anew.
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(peer.socket.stream_mut(), Token(id.to_usize()), interests) {
+            warn!("cannot poll a connection: {error}");
+            self.peers.remove(id);
+            return None;
+        }
+        Some(id)
+    }
+
+    // ---- Peers go on.
+
+    fn advance(&mut self, id: Id) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.listed = false;
+        match &mut peer.role {
+            Role::Client(_) => match self.converse(id) {
+                Ok(Round::Waits) => self.rearm(id, false),
+                Ok(Round::More) => {
+                    self.rearm(id, false);
+                    self.later.push(id);
+                }
+                Ok(Round::Over(why)) => self.close_client(id, why),
+                Err(error) => {
+                    debug!("client lost connection={} error={error}", id.to_usize());
+                    self.close_client(id, Closed::Reset);
+                }
+            },
+            Role::Docker(flight, exchange) => {
+                let flight = *flight;
+                match peer::exchange(&mut peer.socket, exchange, &mut self.scratch, limits::ROUND_BYTES) {
+                    Round::Waits => {}
+                    Round::More => self.later.push(id),
+                    Round::Over(outcome) => self.close_docker(flight, Some(outcome)),
+                }
+            }
+        }
+    }
+
+    /// A round with a client: writes first, then reads and asks.
+    fn converse(&mut self, id: Id) -> io::Result<Round<Closed>> {
+        let Self { peers, engine, scratch, config, clock, traffic, .. } = self;
+        let Some(Peer { socket, role: Role::Client(client), .. }) = peers.get_mut(id) else { return Ok(Round::Waits) };
+        let Client { inbound, extra, .. } = client;
+        let mut share = limits::ROUND_BYTES;
+        loop {
+            while !inbound.unsent().is_empty() {
+                match socket.write(inbound.unsent())? {
+                    0 => break,
+                    length => inbound.sent(length),
+                }
+            }
+            if inbound.is_over() {
+                return Ok(Round::Over(Closed::Done));
+            }
+            if inbound.is_done() && !inbound.is_lingering() {
+                socket.shut()?;
+                inbound.linger();
+            }
+            let ask = |number, request: crate::http::Request<'_>| {
+                let ticket = Ticket { connection: id, number };
+                debug!("asked connection={} request={number} path={:?}", id.to_usize(), String::from_utf8_lossy(&request.path));
+                engine.asked(ticket, route(&config.prefix, &request.path, request.method.reads()), !*extra, clock.now());
+            };
+            let refused = if inbound.has_more() {
+                inbound.feed(&[], ask)
+            } else if !inbound.wants_bytes() {
+                return Ok(Round::Waits);
+            } else if share == 0 {
+                return Ok(if socket.is_readable() { Round::More } else { Round::Waits });
+            } else {
+                match socket.read(scratch)? {
+                    Got::Nothing => return Ok(Round::Waits),
+                    Got::End => inbound.end(),
+                    Got::Bytes(length) => {
+                        share = share.saturating_sub(length);
+                        inbound.feed(scratch.get(..length).unwrap_or_default(), ask)
+                    }
+                }
+            };
+            traffic.hit(inbound.take_hits());
+            if let Some((number, bad)) = refused {
+                refuse(inbound, number, bad, clock, traffic);
+            }
+            if *extra && inbound.waiting().1 > 0 {
+                inbound.finish();
+            }
+        }
+    }
+
+    /// What a client waits for may have changed: then its due time is set anew.
+    fn rearm(&mut self, id: Id, is_new: bool) {
+        let now = self.clock.now();
+        let Some(Peer { role: Role::Client(client), due, .. }) = self.peers.get_mut(id) else { return };
+        let wait = client.inbound.waiting();
+        if wait == client.wait && !is_new {
+            return;
+        }
+        client.wait = wait;
+        client.since = now;
+        let patience = match wait.0 {
+            Wait::Request => Some(self.config.idle_timeout),
+            Wait::RestOfRequest => Some(self.config.header_timeout),
+            // The engine's own deadlines end this.
+            Wait::Us => None,
+            Wait::ClientToRead => Some(limits::CLIENT_TO_READ),
+            Wait::ClientToClose => Some(limits::CLIENT_TO_CLOSE),
+        };
+        self.deadlines.set(id, due, patience.map(|patience| now + patience));
+    }
+
+    fn expire(&mut self) {
+        let now = self.clock.now();
+        while let Some(id) = self.deadlines.pop(now) {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            if !self.deadlines.came_up(id, &mut peer.due, now) {
+                continue;
+            }
+            let Role::Client(client) = &mut peer.role else { continue };
+            match client.wait.0 {
+                Wait::Request => self.close_client(id, Closed::Idle),
+                Wait::ClientToRead => self.close_client(id, Closed::Unread),
+                Wait::ClientToClose => self.close_client(id, Closed::Lingering),
+                Wait::RestOfRequest | Wait::Us => {
+                    if let Some((number, bad)) = client.inbound.late() {
+                        refuse(&mut client.inbound, number, bad, &self.clock, &mut self.traffic);
+                    }
+                    enlist(&mut self.list, id, peer);
+                }
+            }
+        }
+    }
+
+    // ---- Actions become deeds.
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Answer(ticket, answer) => self.answer(ticket, &answer),
+            Action::Ask(flight, question, version) => self.ask_docker(flight, question, version),
+            Action::Forget(flight) => self.close_docker(flight, None),
+            Action::DockerFound => info!("docker answers address={}", self.words.docker),
+            Action::DockerLost(fault) => warn!("docker lost: {}", self.words.fault(&fault)),
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: &Answer) {
+        let (kind, (status, body)) = match answer {
+            Answer::Metrics => (Kind::Metrics, (200, metrics::text(&self.traffic, self.engine.counts(), self.engine.is_docker_up()))),
+            other => (Kind::Json, self.words.answer(other)),
+        };
+        // The client may have left: then nobody is there, and nobody has to be told.
+        let Some(peer) = self.peers.get_mut(ticket.connection) else { return };
+        let Role::Client(client) = &mut peer.role else { return };
+        client.inbound.answer(ticket.number, &Reply { status, kind, body: &body }, self.clock.date());
+        self.traffic.answered(status);
+        debug!("answered connection={} request={} status={status}", ticket.connection.to_usize(), ticket.number);
+        enlist(&mut self.list, ticket.connection, peer);
+    }
+
+    fn ask_docker(&mut self, flight: FlightId, question: Question, version: Option<ApiVersion>) {
+        let address = &self.config.docker_host;
+        let stream = match Stream::connect(address) {
+            Ok(stream) => stream,
+            Err(error) => return self.engine.docker_said(flight, Err(peer::fault(&error)), self.clock.now()),
+        };
+        let socket = Socket::new(stream, matches!(address, Address::Unix(_)));
+        let role = Role::Docker(flight, Box::new(Exchange::new(question, version)));
+        match self.admit(socket, role) {
+            Some(id) => {
+                self.flights.push((flight, id));
+                self.list.push_back(id);
+            }
+            None => self.engine.docker_said(flight, Err(crate::docker::Fault::Unreachable(libc::ENOMEM)), self.clock.now()),
+        }
+    }
+
+    // ---- Peers go.
+
+    fn close_client(&mut self, id: Id, why: Closed) {
+        let Some(peer) = self.peers.remove(id) else { return };
+        self.deadlines.remove(id, &peer.due);
+        self.traffic.clients = self.traffic.clients.saturating_sub(1);
+        self.traffic.closed(why);
+        // Its descriptor is what `accept` may have lacked.
+        self.accept_again = None;
+        debug!("client gone connection={} why={why:?}", id.to_usize());
+    }
+
+    /// A question is over: with its outcome, or forgotten by the engine itself.
+    fn close_docker(&mut self, flight: FlightId, outcome: Option<Outcome>) {
+        if let Some(at) = self.flights.iter().position(|(known, _)| *known == flight) {
+            let (_, id) = self.flights.swap_remove(at);
+            self.peers.remove(id);
+        }
+        if let Some(outcome) = outcome {
+            self.engine.docker_said(flight, outcome, self.clock.now());
+        }
+    }
+}
+
+/// Puts a peer on the list, once.
+fn enlist(list: &mut VecDeque<Id>, id: Id, peer: &mut Peer) {
+    if !std::mem::replace(&mut peer.listed, true) {
+        list.push_back(id);
+    }
+}
+
+/// Tells a client that its request is none.
+fn refuse(inbound: &mut Inbound, number: u32, bad: Bad, clock: &Clock, traffic: &mut Traffic) {
+    let (status, body) = answers::refused(bad);
+    inbound.answer(number, &Reply { status, kind: Kind::Json, body: &body }, clock.date());
+    traffic.answered(status);
+    traffic.refused(bad);
+}

@@ -1,0 +1,36 @@
+//! What a load balancer needs to know of the Docker containers of one host, over HTTP.
+//!
+//! ```text
+//!               http/                 engine/                 docker/
+//!         bytes <-> messages     who asks, who waits,     questions -> bytes
+//!                                what each is told        bytes -> facts
+//!               \____________________   |   ____________________/
+//!                                    \  |  /
+//!                                      io/
+//!                  sockets, the clock, signals, files: one loop
+//! ```
+//!
+//! Three pure parts and one that touches the world. *A connection holds tickets, a flight holds a question, the engine joins the
+//! two, the loop moves bytes.* `tests/borders.rs` holds the borders.
+//!
+//! | part | what |
+//! |---|---|
+//! | [`http`]    | HTTP/1.1, bytes in and bytes out |
+//! | [`docker`]  | the Docker API, bytes in and facts out |
+//! | [`engine`]  | decisions, with the time as a parameter |
+//! | [`io`]      | the loop |
+//! | [`answers`] | what a client is told, in words and JSON |
+//! | [`metrics`] | the counters of all parts as text |
+//! | [`config`]  | flags and environment |
+//! | [`limits`]  | every number that bounds something, with its reason |
+//! | [`slots`]   | a slab whose ids never lie |
+
+pub mod answers;
+pub mod config;
+pub mod docker;
+pub mod engine;
+pub mod http;
+pub mod io;
+pub mod limits;
+pub mod metrics;
+pub mod slots;

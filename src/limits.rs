@@ -1,0 +1,107 @@
+//! Every number that bounds something, with its unit and its reason.
+//!
+//! A limit that is hit has an answer, a counter in `P/metrics` and a test. Those that an operator may want to move are
+//! flags (`config.rs`); what stands here is nobody's business but ours.
+
+use std::time::Duration;
+
+// ---- What one client may send and be owed.
+
+/// Bytes of a request's head. A health check needs a few hundred; nginx takes 8 KiB a line. Answer: 431, or 414 when the
+/// target alone fills it.
+pub const HEAD_BYTES: usize = 8 * 1024;
+
+/// Bytes of a request's target: room for `?require=` with thirty names of the greatest length. Answer: 414.
+pub const TARGET_BYTES: usize = 4 * 1024;
+
+/// Header lines of one request. Browsers send about twenty. Answer: 431.
+pub const HEADERS: usize = 64;
+
+/// Bytes of a request's body that are read away so that the connection can go on. No request of ours has one; a larger
+/// one ends the connection after its answer.
+pub const BODY_BYTES: u64 = 8 * 1024;
+
+/// Answers one client may be owed. More is not pipelining, it is flooding: no further request is read until one has left.
+pub const PIPELINE: usize = 16;
+
+/// Bytes made for one client that it has not taken yet, above which none of its requests is read.
+pub const UNSENT_BYTES: usize = 64 * 1024;
+
+/// Probes that wait for Docker, in all. Live connections alone cannot come near it; a client that asks, resets and asks
+/// again while Docker hangs could. Answer: 503 `busy`.
+pub const WAITING_PROBES: usize = 16 * 1024;
+
+/// Clients beyond `--max-clients`, when none of those can be sent away. They are told what is at hand (`P/health` always is),
+/// never wait, and go. Answer beyond that: the connection is closed.
+pub const EXTRA_CLIENTS: usize = 64;
+
+// ---- How long we wait for a client.
+
+/// For a client to take what was written for it. Ours are small answers; who does not take them in this time does not read.
+pub const CLIENT_TO_READ: Duration = Duration::from_secs(10);
+
+/// For a client to close after our last answer. Closing at once with unread input would make the kernel send a reset,
+/// which can destroy the answer on its way (RFC 9112 section 9.6).
+pub const CLIENT_TO_CLOSE: Duration = Duration::from_secs(2);
+
+/// For everybody's last answers after SIGTERM.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+// ---- What Docker may send.
+
+/// Bytes of the head of an answer of Docker's; a proxy in between may add to it.
+pub const RESPONSE_HEAD_BYTES: usize = 16 * 1024;
+
+/// Header lines of an answer of Docker's.
+pub const RESPONSE_HEADERS: usize = 64;
+
+/// Digits of a chunk's size. Eight are 4 GiB; leading zeros beyond that are nobody's honest framing.
+pub const CHUNK_SIZE_DIGITS: u8 = 8;
+
+/// Bytes of one line of chunked framing (extensions) and of all trailer lines together.
+pub const CHUNK_LINE_BYTES: u16 = 4 * 1024;
+
+/// Bytes of a list. A thousand Compose containers are 1.6 MB (measured), so this is room for ten thousand.
+pub const LIST_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of one container in a list: labels are free text, but a megabyte of them is a mistake.
+pub const CONTAINER_BYTES: usize = 1024 * 1024;
+
+/// Bytes of the body that are kept of a refusal by Docker, for the message.
+pub const REFUSAL_BYTES: usize = 200;
+
+// ---- When Docker is asked again.
+
+/// After a connect that the kernel itself refused (no socket, no listener, no permission): it cost nobody anything.
+pub const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+/// After a connect that succeeded and then failed, the first time; doubled each time.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause. Connecting can start a Docker that an operator has stopped (socket activation), so a prober must not
+/// hammer.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Before a connect is tried again that found the socket's queue full. No event announces room there (mio #1560).
+pub const FULL_PAUSE: Duration = Duration::from_millis(100);
+
+// ---- The loop.
+
+/// Bytes read at once. One buffer serves all peers; a list of 62 containers is 50 KB.
+pub const READ_BYTES: usize = 16 * 1024;
+
+/// Bytes read from one peer before the others have their turn.
+pub const ROUND_BYTES: usize = 64 * 1024;
+
+/// Connections accepted from one listener before the others have their turn.
+pub const ROUND_ACCEPTS: usize = 64;
+
+/// Before `accept` is tried again after it found no descriptor or no memory, unless somebody leaves earlier.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors beside those of the clients, extra ones included: standard streams, log, poll, signals, listeners, Docker, and
+/// some to spare.
+pub const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Between two log lines about the same limit, however often it is hit in between.
+pub const LOG_PAUSE: Duration = Duration::from_secs(60);

@@ -1,0 +1,75 @@
+//! The daemon: configuration, log, sockets, and the loop until it is told to stop.
+
+use std::hash::{BuildHasher, Hasher};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use container_healthcheck::config::{self, Command, Config, NAME};
+use container_healthcheck::io::{Server, logfile};
+use container_healthcheck::limits;
+use log::{error, info, warn};
+use rlimit::Resource;
+
+/// sysexits(3): the command line is wrong.
+const USAGE: u8 = 64;
+/// sysexits(3): the system lacks what we cannot do without.
+const SYSTEM: u8 = 71;
+
+#[expect(clippy::print_stdout, reason = "help and version are what was asked for")]
+#[expect(clippy::print_stderr, reason = "there is no log yet")]
+#[expect(clippy::disallowed_methods, reason = "the environment is read here and handed on")]
+fn main() -> ExitCode {
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    match config::parse(args, |name| std::env::var(name).ok()) {
+        Ok(Command::Help) => print!("{}", config::help()),
+        Ok(Command::Version) => println!("{NAME} {} ({}, {})", env!("CARGO_PKG_VERSION"), env!("COMMIT"), env!("TARGET")),
+        Ok(Command::Serve(config, warnings)) => {
+            // Set by systemd when stderr leads to its journal (systemd.exec(5)); a terminal in between means somebody looks.
+            let journal = std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
+            return serve(*config, &warnings, journal);
+        }
+        Err(wrong) => {
+            eprintln!("{NAME}: {wrong}");
+            return ExitCode::from(USAGE);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn serve(mut config: Config, warnings: &[String], journal: bool) -> ExitCode {
+    let unusable = logfile::start(config.level, config.log_folder.as_deref(), journal);
+    info!("started version={} commit={} docker={}", env!("CARGO_PKG_VERSION"), env!("COMMIT"), config.docker_host);
+    for warning in unusable.iter().chain(warnings) {
+        warn!("{warning}");
+    }
+    config.max_clients = descriptors_for(config.max_clients);
+    // It only has to differ from host to host: what the standard library seeds its hash maps with will do.
+    let seed = std::hash::RandomState::new().build_hasher().finish();
+    let addresses = config.listen();
+    let ended = match Server::new(config, &addresses, seed) {
+        Ok(server) => server.run().map_err(|error| format!("cannot poll: {error}")),
+        Err(wrong) => Err(wrong),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            error!("{wrong}");
+            ExitCode::from(SYSTEM)
+        }
+    }
+}
+
+/// Raises the limit of open files to what so many clients need; gives as many as there can be.
+fn descriptors_for(clients: usize) -> usize {
+    let others = limits::OTHER_DESCRIPTORS + limits::EXTRA_CLIENTS as u64;
+    let needed = (clients as u64).saturating_add(others);
+    let Ok((soft, hard)) = Resource::NOFILE.get() else { return clients };
+    if soft >= needed || Resource::NOFILE.set(needed, hard.max(needed)).is_ok() {
+        return clients;
+    }
+    // Only root may raise the hard limit.
+    let allowed = if Resource::NOFILE.set(hard, hard).is_ok() { hard } else { soft };
+    let room = usize::try_from(allowed.saturating_sub(others)).unwrap_or(clients).max(1);
+    warn!("the limit of open files is {allowed}: max-clients={room} (raise it with LimitNOFILE= or ulimit -n)");
+    room
+}

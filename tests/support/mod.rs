@@ -1,0 +1,443 @@
+//! The daemon as a process, a scripted Docker, and a raw client.
+//!
+//! Everything waits for a condition with a deadline; nothing sleeps and hopes.
+
+#![allow(dead_code, unreachable_pub, reason = "each file of tests uses its own part of this")]
+#![allow(clippy::missing_panics_doc, missing_docs, reason = "a test may stop, and says what it is by its name")]
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+/// How long anything may take that is bound to happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where the prefix leaves us.
+pub const PREFIX: &str = "/container-healthcheck";
+
+/// Waits until it is so.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "in {PATIENCE:?} never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A folder that goes with its owner.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("container-healthcheck-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program, with nothing in its environment that could reach it from ours.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_container-healthcheck"));
+    command.env_clear();
+    command
+}
+
+/// The daemon as a process. It is killed with its owner.
+pub struct Daemon {
+    child: Child,
+    addresses: Vec<String>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// A daemon that listens on a free port of 127.0.0.1, asks that Docker, and has these arguments besides.
+    pub fn start(docker: &Path, args: &[&str]) -> Self {
+        let mut command = program();
+        command.args(["-bind", "127.0.0.1:0", "-docker-host"]).arg(format!("unix://{}", docker.display())).args(args);
+        Self::spawn(command)
+    }
+
+    /// A daemon started in that way, once it listens. Its log must be on stderr.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, written) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut log = written.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut daemon = Self { child, addresses: Vec::new(), log };
+        // It asks Docker once it listens everywhere, and says what came of it.
+        eventually("the daemon listens", || {
+            let log = daemon.log();
+            log.contains("docker answers") || log.contains("docker lost") || (log.contains("listening") && daemon.responds())
+        });
+        daemon.addresses = listening(&daemon.log());
+        daemon
+    }
+
+    fn responds(&self) -> bool {
+        let addresses = listening(&self.log());
+        addresses.iter().filter_map(|address| address.parse::<SocketAddr>().ok()).any(|address| TcpStream::connect(address).is_ok())
+    }
+
+    /// Where it listens, in its own words.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Its first TCP address.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses.iter().find_map(|address| address.parse().ok()).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn wait_for_log(&self, words: &str) {
+        eventually(words, || self.log().contains(words));
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> Client {
+        Client::new(TcpStream::connect(self.address()).unwrap())
+    }
+
+    /// The answer to a GET of that path, whatever stands before it.
+    pub fn get(&self, path: &str) -> Answer {
+        let mut client = self.connect();
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+        client.answer()
+    }
+
+    /// The verdict on an app.
+    pub fn app(&self, app: &str) -> Answer {
+        self.get(&format!("{PREFIX}/apps/health/{app}"))
+    }
+
+    /// The value of a counter; labels are part of its name.
+    pub fn counter(&self, name: &str) -> u64 {
+        let body = self.get(&format!("{PREFIX}/metrics")).body;
+        let name = format!("container_healthcheck_{name} ");
+        let line = body.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap_or_else(|| panic!("no counter {name}in {body}")).parse().unwrap()
+    }
+
+    /// Sends it a signal, by the name that kill(1) knows.
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap().success());
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the daemon ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("log of the daemon:\n{}", self.log());
+        }
+    }
+}
+
+fn listening(log: &str) -> Vec<String> {
+    log.lines().filter_map(|line| line.split_once("listening address=")).map(|(_, address)| address.to_owned()).collect()
+}
+
+/// An answer of HTTP/1.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// Its head, status line and empty line included.
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// The value of a field, whose name is given in small letters.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Status, code and reason: what a program looks at.
+    pub fn verdict(&self) -> (u16, u64, String) {
+        let json = self.json();
+        (self.status, json["code"].as_u64().unwrap(), json["reason"].as_str().unwrap_or("").to_owned())
+    }
+
+    pub fn is_last(&self) -> bool {
+        self.field("connection") == Some("close")
+    }
+}
+
+/// A connection that sends exact bytes and reads answers.
+pub struct Client<S = TcpStream> {
+    stream: S,
+    read: Vec<u8>,
+}
+
+impl Client<TcpStream> {
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Closes the writing side.
+    pub fn finish(&self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+}
+
+impl Client<UnixStream> {
+    pub fn unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Sends it byte by byte.
+    pub fn trickle(&mut self, text: &str) {
+        for byte in text.as_bytes().chunks(1) {
+            self.stream.write_all(byte).unwrap();
+        }
+    }
+
+    /// A GET on this connection, and its answer.
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        self.answer()
+    }
+
+    /// The next answer, with its body.
+    pub fn answer(&mut self) -> Answer {
+        self.answer_to("GET").unwrap_or_else(|| panic!("closed before an answer, after {:?}", String::from_utf8_lossy(&self.read)))
+    }
+
+    /// The next answer to that method; none if the connection ended in good order before it.
+    pub fn answer_to(&mut self, method: &str) -> Option<Answer> {
+        let end = loop {
+            if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if self.more() == 0 {
+                assert!(self.read.is_empty(), "cut short: {:?}", String::from_utf8_lossy(&self.read));
+                return None;
+            }
+        };
+        let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
+        let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: String::new() };
+        if method != "HEAD" {
+            let length: usize = answer.field("content-length").unwrap().parse().unwrap();
+            while self.read.len() < length {
+                assert!(self.more() > 0, "the body is cut short");
+            }
+            answer.body = String::from_utf8(self.read.drain(..length).collect()).unwrap();
+        }
+        Some(answer)
+    }
+
+    fn more(&mut self) -> usize {
+        let mut buffer = [0; 4096];
+        let length = match self.stream.read(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            Err(error) => panic!("{error}, after {:?}", String::from_utf8_lossy(&self.read)),
+        };
+        self.read.extend_from_slice(&buffer[..length]);
+        length
+    }
+
+    /// All answers up to the end of the connection.
+    pub fn answers(&mut self) -> Vec<Answer> {
+        std::iter::from_fn(|| self.answer_to("GET")).collect()
+    }
+
+    /// Waits for the end of the connection, before which nothing more may come.
+    pub fn expect_end(&mut self) {
+        assert_eq!(self.more(), 0, "more came: {:?}", String::from_utf8_lossy(&self.read));
+    }
+}
+
+/// What the scripted Docker does with one connection, given its request's head.
+pub type Behaviour = Arc<dyn Fn(&mut UnixStream, &str) + Send + Sync>;
+
+/// A Docker that does what it is told. Each connection has a thread of its own.
+pub struct FakeDocker {
+    folder: Folder,
+    state: Arc<Mutex<Behaviour>>,
+    /// Heads of the requests that came, in order.
+    requests: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl FakeDocker {
+    /// A Docker that behaves so.
+    pub fn start(behaviour: impl Fn(&mut UnixStream, &str) + Send + Sync + 'static) -> Self {
+        let docker = Self {
+            folder: Folder::new(),
+            state: Arc::new(Mutex::new(Arc::new(behaviour))),
+            requests: Arc::default(),
+            connections: Arc::default(),
+        };
+        docker.listen();
+        docker
+    }
+
+    /// A Docker that answers each list with this JSON.
+    pub fn listing(list: impl Into<String>) -> Self {
+        let list = list.into();
+        Self::start(move |stream, _| send_list(stream, &list))
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.join("docker.sock")
+    }
+
+    /// From now on it behaves so.
+    pub fn behave(&self, behaviour: impl Fn(&mut UnixStream, &str) + Send + Sync + 'static) {
+        *self.state.lock().unwrap() = Arc::new(behaviour);
+    }
+
+    /// From now on it answers each list with this JSON.
+    pub fn list(&self, list: impl Into<String>) {
+        let list = list.into();
+        self.behave(move |stream, _| send_list(stream, &list));
+    }
+
+    /// Heads of the requests that came so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Connections that came so far, with a request or without.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Takes its socket away, as when Docker is stopped. Connections that stand go on.
+    pub fn vanish(&self) {
+        fs::remove_file(self.path()).unwrap();
+    }
+
+    /// Listens (again).
+    pub fn listen(&self) {
+        let listener = UnixListener::bind(self.path()).unwrap();
+        let (state, requests, connections) = (Arc::clone(&self.state), Arc::clone(&self.requests), Arc::clone(&self.connections));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { break };
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (state, requests) = (Arc::clone(&state), Arc::clone(&requests));
+                thread::spawn(move || {
+                    let Some(head) = read_head(&mut stream) else { return };
+                    requests.lock().unwrap().push(head.clone());
+                    let behaviour = Arc::clone(&state.lock().unwrap());
+                    behaviour(&mut stream, &head);
+                });
+            }
+        });
+    }
+}
+
+fn read_head(stream: &mut UnixStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).ok()
+}
+
+/// A list as dockerd sends it: with a length if it is short, else as one chunk.
+pub fn send_list(stream: &mut UnixStream, list: &str) {
+    let common = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Docker/20.10.24 (linux)\r\nConnection: close\r\n";
+    let answer = if list.len() < 2048 {
+        format!("{common}Content-Length: {}\r\n\r\n{list}\n", list.len() + 1)
+    } else {
+        format!("{common}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{list}\n\r\n0\r\n\r\n", list.len() + 1)
+    };
+    // The daemon may have given up on us.
+    let _ = stream.write_all(answer.as_bytes());
+}
+
+/// A container as dockerd lists it.
+pub fn container(name: &str, state: &str, status: &str) -> String {
+    let id = format!("{:064x}", name.bytes().fold(1_u128, |id, byte| id.wrapping_mul(31).wrapping_add(byte.into())));
+    format!(
+        r#"{{"Id":"{id}","Names":["/{name}"],"Image":"python36e:1.1","ImageID":"sha256:0","Command":"sh /build/builder","Created":1709878119,"Ports":[],"Labels":{{}},"State":"{state}","Status":"{status}","HostConfig":{{"NetworkMode":"none"}},"NetworkSettings":{{"Networks":{{}}}},"Mounts":[]}}"#
+    )
+}
+
+/// A list of containers, each `name state status`.
+pub fn list(containers: &[(&str, &str, &str)]) -> String {
+    let containers: Vec<_> = containers.iter().map(|(name, state, status)| container(name, state, status)).collect();
+    format!("[{}]", containers.join(","))
+}
+
+/// Holds a connection open, silent, until the other side closes it.
+pub fn hang(stream: &mut UnixStream) {
+    let _ = stream.read(&mut [0; 16]);
+}

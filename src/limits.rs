@@ -104,4 +104,4 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Between two log lines about the same limit, however often it is hit in between.
-pub const LOG_PAUSE: Duration = Duration::from_secs(60);
+pub const LOG_PAUSE: Duration = Duration::from_mins(1);

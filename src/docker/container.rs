@@ -1,6 +1,6 @@
 //! The bytes of a list of containers, as they come, to [`Container`]s, one by one.
 //!
-//! [`Reader`] only finds where one container ends; serde_json reads it. So a list of any length needs the memory of its
+//! [`Reader`] only finds where one container ends; `serde_json` reads it. So a list of any length needs the memory of its
 //! longest container, and of each container only its compact record stays.
 
 use std::fmt;
@@ -264,7 +264,7 @@ impl<'de> Visitor<'de> for ContainerVisitor {
             match &*key {
                 "Id" => container.id = text(&mut map)?,
                 "Names" => {
-                    container.names = map.next_value::<Option<Vec<String>>>()?.unwrap_or_default().iter().filter_map(own_name).collect()
+                    container.names = map.next_value::<Option<Vec<String>>>()?.unwrap_or_default().iter().filter_map(own_name).collect();
                 }
                 "Image" => container.image = text(&mut map)?,
                 "Command" => container.command = text(&mut map)?,

@@ -59,6 +59,9 @@ impl Exchange {
     }
 
     /// Docker closed its side.
+    ///
+    /// # Errors
+    /// The fault, if the answer is none or not complete.
     pub fn end(&mut self) -> Outcome {
         self.outbound.end()?;
         self.outcome()

@@ -51,6 +51,8 @@ pub struct FlightId(u64);
 pub enum Action {
     /// Give a client its answer.
     Answer(Ticket, Answer),
+    /// Give a client the counters of all parts.
+    Metrics(Ticket),
     /// Ask Docker.
     Ask(FlightId, Question, Option<ApiVersion>),
     /// Whatever comes of that question, it is no longer wanted.
@@ -70,8 +72,6 @@ pub enum Answer {
     Ready,
     /// Docker has not answered yet, since the start.
     NotYet,
-    /// The counters.
-    Metrics,
     /// The app is up, in this container.
     Up(Box<Shown>),
     /// The app is down, for that reason, as this container shows.
@@ -222,7 +222,7 @@ impl Engine {
             }
             Route::Health => Answer::Healthy,
             Route::Ready => self.readiness(),
-            Route::Metrics => Answer::Metrics,
+            Route::Metrics => return self.actions.push_back(Action::Metrics(ticket)),
             Route::BadName => Answer::BadName,
             Route::NotAllowed => Answer::NotAllowed,
             Route::NotFound => Answer::NotFound,

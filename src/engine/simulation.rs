@@ -7,6 +7,18 @@
 //! `cargo test` runs many seeds; `SIMULATION_SEED=N` replays one, `SIMULATION_SEEDS=N` widens the sweep. A fuzzer feeds a
 //! script instead of dice ([`script`]).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a simulation stops when a promise is broken"
+)]
+
 use std::time::{Duration, Instant};
 
 use super::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Reason, Route, Settings, Ticket};
@@ -266,6 +278,7 @@ impl<'a> World<'a> {
                 };
                 self.note(Some(fault));
             }
+            Action::Metrics(_) => panic!("nobody asked for them"),
             Action::DockerFound => assert_eq!(self.fault, None),
             Action::DockerLost(fault) => assert_eq!(self.fault, Some(fault)),
         }

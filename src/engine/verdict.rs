@@ -101,6 +101,8 @@ impl<'a> Own<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it is wrong")]
+
     use super::*;
 
     /// `name state[/health] created`

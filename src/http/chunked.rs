@@ -94,7 +94,7 @@ impl Chunked {
                 self.digits = self.digits.saturating_add(1);
                 State::Size
             }
-            (State::Size, b'\r') | (State::Extension, b'\r') if self.digits > 0 => State::SizeLineFeed,
+            (State::Size | State::Extension, b'\r') if self.digits > 0 => State::SizeLineFeed,
             (State::Size, b';' | b' ' | b'\t') if self.digits > 0 => State::Extension,
             (State::Extension, other) if other != b'\n' => State::Extension,
             (State::SizeLineFeed, b'\n') => {

@@ -147,12 +147,11 @@ impl Inbound {
                 }
                 Ok(Some(head)) => {
                     rest = rest.get(head.bytes..).unwrap_or_default();
-                    match head.body {
-                        Some(length) => self.skip = length,
-                        None => {
-                            self.phase = Phase::Last;
-                            self.hits.body = self.hits.body.wrapping_add(1);
-                        }
+                    if let Some(length) = head.body {
+                        self.skip = length;
+                    } else {
+                        self.phase = Phase::Last;
+                        self.hits.body = self.hits.body.wrapping_add(1);
                     }
                     if head.close {
                         self.phase = Phase::Last;

@@ -223,7 +223,7 @@ fn understand<'a>(parsed: &httparse::Request<'_, 'a>, bytes: usize) -> Result<He
 fn chunked_only(codings: &[&[u8]], minor: u8, length: Option<u64>) -> Result<(), Bad> {
     let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let Some((last, before)) = codings.split_last() else { return Err(Bad::Framing) };
-    if minor == 0 || length.is_some() || !is_chunked(last) || before.iter().any(|coding| is_chunked(coding)) {
+    if minor == 0 || length.is_some() || !is_chunked(last) || before.iter().any(is_chunked) {
         return Err(Bad::Framing);
     }
     if before.is_empty() { Ok(()) } else { Err(Bad::Coding) }
@@ -234,8 +234,11 @@ mod tests {
     use super::*;
     use crate::http::testing::however_cut;
 
+    /// Method, path, bytes of the head, bytes of body to be read away, and whether the connection ends.
+    type Understood = (Method, Vec<u8>, usize, Option<u64>, bool);
+
     /// What a server that reads pieces makes of them.
-    fn outcome(pieces: &[&[u8]]) -> Result<Option<(Method, Vec<u8>, usize, Option<u64>, bool)>, Bad> {
+    fn outcome(pieces: &[&[u8]]) -> Result<Option<Understood>, Bad> {
         let mut bytes = Vec::new();
         for piece in pieces {
             bytes.extend_from_slice(piece);

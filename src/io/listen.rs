@@ -102,11 +102,11 @@ fn is_taken_by_ours(address: &Address, bound: &[Address]) -> bool {
 }
 
 fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::AddrInUse => " (does another server run there? -port or -bind choose another address)",
-        ErrorKind::AddrNotAvailable => " (-bind wants an address of this host)",
-        ErrorKind::PermissionDenied => " (ports below 1024 and folders of others need root)",
-        ErrorKind::NotFound => " (the folder of the socket does not exist)",
+    match error.raw_os_error().unwrap_or(libc::EIO) {
+        libc::EADDRINUSE => " (does another server run there? -port or -bind choose another address)",
+        libc::EADDRNOTAVAIL => " (-bind wants an address of this host)",
+        libc::EACCES | libc::EPERM => " (ports below 1024 and folders of others need root)",
+        libc::ENOENT => " (the folder of the socket does not exist)",
         _ => "",
     }
 }

@@ -27,10 +27,10 @@ pub fn start(level: LevelFilter, folder: Option<&Path>, journal: bool) -> Option
     let file = folder.map(LogFile::open).transpose();
     let warning = file.as_ref().err().map(|(path, error)| format!("cannot log to {}: {error}; logging to stderr", path.display()));
     match file {
-        Ok(Some(file)) => builder.target(Target::Pipe(Box::new(file))).format(|out, record| timed(out, record)),
+        Ok(Some(file)) => builder.target(Target::Pipe(Box::new(file))).format(timed),
         // The journal knows the time, and takes the priority off the front of a line (sd-daemon(3)).
         _ if journal => builder.format(|out, record| writeln!(out, "<{}>{}", priority(record.level()), record.args())),
-        _ => builder.format(|out, record| timed(out, record)),
+        _ => builder.format(timed),
     };
     builder.init();
     warning

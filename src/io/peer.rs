@@ -42,6 +42,7 @@ pub(super) struct Client {
 /// A connection and what is known of its readiness: an edge is told once, so that readiness is state, cleared when a read or a
 /// write says that it would block.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Socket {
     stream: Stream,
     readable: bool,
@@ -153,10 +154,9 @@ fn round(socket: &mut Socket, exchange: &mut Exchange, scratch: &mut [u8], share
     }
     while !exchange.unsent().is_empty() {
         match socket.write(exchange.unsent()) {
-            Ok(0) => break,
-            Ok(length) => exchange.sent(length),
-            // It may have answered before it had read all, and closed: the answer can still be read.
-            Err(_) => break,
+            Ok(length) if length > 0 => exchange.sent(length),
+            // It would block; or Docker has answered before it had read all, and closed: then the answer can still be read.
+            Ok(_) | Err(_) => break,
         }
     }
     let mut left = share;
@@ -179,12 +179,12 @@ fn round(socket: &mut Socket, exchange: &mut Exchange, scratch: &mut [u8], share
 
 /// What an error of the system's means for a question to Docker.
 pub(super) fn fault(error: &io::Error) -> Fault {
-    match error.kind() {
-        ErrorKind::NotFound => Fault::NoSocket,
-        ErrorKind::ConnectionRefused => Fault::Refused,
-        ErrorKind::PermissionDenied => Fault::Denied,
-        ErrorKind::WouldBlock => Fault::Full,
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Fault::Reset,
-        _ => Fault::Unreachable(error.raw_os_error().unwrap_or(libc::EIO)),
+    match error.raw_os_error().unwrap_or(libc::EIO) {
+        libc::ENOENT => Fault::NoSocket,
+        libc::ECONNREFUSED => Fault::Refused,
+        libc::EACCES | libc::EPERM => Fault::Denied,
+        libc::EAGAIN => Fault::Full,
+        libc::ECONNRESET | libc::EPIPE => Fault::Reset,
+        other => Fault::Unreachable(other),
     }
 }

@@ -423,6 +423,10 @@ impl Server {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Answer(ticket, answer) => self.answer(ticket, &answer),
+            Action::Metrics(ticket) => {
+                let body = metrics::text(&self.traffic, self.engine.counts(), self.engine.is_docker_up());
+                self.reply(ticket, &Reply { status: 200, kind: Kind::Metrics, body: &body });
+            }
             Action::Ask(flight, question, version) => self.ask_docker(flight, question, version),
             Action::Forget(flight) => self.close_docker(flight, None),
             Action::DockerFound => info!("docker answers address={}", self.words.docker),
@@ -431,16 +435,17 @@ impl Server {
     }
 
     fn answer(&mut self, ticket: Ticket, answer: &Answer) {
-        let (kind, (status, body)) = match answer {
-            Answer::Metrics => (Kind::Metrics, (200, metrics::text(&self.traffic, self.engine.counts(), self.engine.is_docker_up()))),
-            other => (Kind::Json, self.words.answer(other)),
-        };
+        let (status, body) = self.words.answer(answer);
+        self.reply(ticket, &Reply { status, kind: Kind::Json, body: &body });
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
         // The client may have left: then nobody is there, and nobody has to be told.
         let Some(peer) = self.peers.get_mut(ticket.connection) else { return };
         let Role::Client(client) = &mut peer.role else { return };
-        client.inbound.answer(ticket.number, &Reply { status, kind, body: &body }, self.clock.date());
-        self.traffic.answered(status);
-        debug!("answered connection={} request={} status={status}", ticket.connection.to_usize(), ticket.number);
+        client.inbound.answer(ticket.number, reply, self.clock.date());
+        self.traffic.answered(reply.status);
+        debug!("answered connection={} request={} status={}", ticket.connection.to_usize(), ticket.number, reply.status);
         enlist(&mut self.list, ticket.connection, peer);
     }
 

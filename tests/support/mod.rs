@@ -3,7 +3,17 @@
 //! Everything waits for a condition with a deadline; nothing sleeps and hopes.
 
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses its own part of this")]
-#![allow(clippy::missing_panics_doc, missing_docs, reason = "a test may stop, and says what it is by its name")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test may stop, and lives in the world"
+)]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

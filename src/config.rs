@@ -305,7 +305,7 @@ pub const FLAGS: &[Flag] = &[
         name: "ngx-port",
         value: "N",
         default: "none",
-        help: "check apps through the local Nginx on this port: GET /o/<app>/",
+        help: "check apps through the local Nginx on this port: GET /o/{app}/",
         later: true,
         set: |c, v| put(&mut c.nginx_port, port(v).map(Some)),
     },

@@ -1,0 +1,129 @@
+//! The borders between the parts of `src/`, held by a machine: which words may not stand in which folder.
+//!
+//! Comments are passed over, and so is everything behind the first `#[cfg(test)]` of a file.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Paths under `src/`, and what may not be named there.
+const BORDERS: &[(&[&str], &[&str])] = &[
+    // Bytes in, bytes out.
+    (
+        &["http"],
+        &[
+            "mio",
+            "std::net",
+            "std::os",
+            "std::fs",
+            "Instant",
+            "SystemTime",
+            "Duration",
+            "log::",
+            "std::env",
+            "serde",
+            "crate::docker",
+            "crate::engine",
+            "crate::io",
+            "crate::config",
+        ],
+    ),
+    (
+        &["docker"],
+        &[
+            "mio",
+            "std::net",
+            "std::os",
+            "std::fs",
+            "std::io",
+            "Instant",
+            "SystemTime",
+            "Duration",
+            "log::",
+            "std::env",
+            "crate::engine",
+            "crate::io",
+            "crate::config",
+            "Ticket",
+        ],
+    ),
+    // Decisions: time as values, no bytes on a wire.
+    (
+        &["engine"],
+        &[
+            "mio",
+            "std::net",
+            "std::os",
+            "std::fs",
+            "std::io",
+            "Instant::now",
+            "SystemTime",
+            "log::",
+            "std::env",
+            "serde",
+            "httparse",
+            "crate::http",
+            "crate::io",
+            "crate::config",
+            "crate::answers",
+        ],
+    ),
+    (
+        &["slots.rs", "limits.rs"],
+        &["mio", "std::net", "std::io", "Instant", "log::", "crate::http", "crate::docker", "crate::engine", "crate::io"],
+    ),
+    (&["config.rs"], &["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]),
+    (&["answers.rs", "metrics.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
+    // The world is touched, and nothing is judged.
+    (&["io"], &["serde", "httparse", "AppName", "json!", "std::env", "Instant::now", "SystemTime::now"]),
+    // One poll, one clock, one place for the environment.
+    (&["answers.rs", "config.rs", "docker", "engine", "http", "limits.rs", "main.rs", "metrics.rs", "slots.rs"], &["mio::", "Poll"]),
+    (
+        &["answers.rs", "config.rs", "docker", "engine", "http", "io", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
+        &["unsafe {", "todo!", "unimplemented!"],
+    ),
+];
+
+/// Files that are excepted from a word, each with its reason.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("io/clock.rs", "Instant::now"),          // the one reading
+    ("io/clock.rs", "SystemTime::now"),       // the one reading
+    ("io/logfile.rs", "SystemTime::now"),     // a line of the log has the time when it is written, and decides nothing
+    ("engine/simulation.rs", "Instant::now"), // a test, which a fuzzer uses too: some instant to start from
+    ("engine/simulation.rs", "crate::http"),  // a test: faults that are the client's
+];
+
+#[test]
+fn nobody_names_what_is_not_theirs() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut trespasses, mut excepted) = (Vec::new(), Vec::new());
+    let mut lines = 0;
+    for (places, words) in BORDERS {
+        for file in places.iter().flat_map(|place| files(&src.join(place))) {
+            let name = file.strip_prefix(&src).unwrap().display().to_string();
+            let text = fs::read_to_string(&file).unwrap();
+            let code =
+                text.lines().take_while(|line| line.trim() != "#[cfg(test)]").map(|line| line.split("//").next().unwrap_or_default());
+            for (number, line) in code.enumerate() {
+                lines += 1;
+                for word in words.iter().filter(|word| line.contains(**word)) {
+                    match EXCEPTIONS.iter().find(|exception| **exception == (name.as_str(), *word)) {
+                        Some(exception) => excepted.push(exception),
+                        None => trespasses.push(format!("{name}:{}: {word}", number + 1)),
+                    }
+                }
+            }
+        }
+    }
+    assert!(lines > 1000, "the test looks at nothing");
+    assert!(trespasses.is_empty(), "{trespasses:#?}");
+    assert!(EXCEPTIONS.iter().all(|exception| excepted.contains(&exception)), "an exception that nobody needs");
+}
+
+fn files(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        return vec![place.to_path_buf()];
+    }
+    fs::read_dir(place).unwrap().flat_map(|entry| files(&entry.unwrap().path())).collect()
+}

@@ -69,6 +69,17 @@ impl Words {
         }
     }
 
+    /// As [`Words::answer`], for facts that stand though Docker is gone: whoever is up is told so.
+    #[must_use]
+    pub fn stale(&self, answer: &Answer) -> (u16, Vec<u8>) {
+        let (status, mut body) = self.answer(answer);
+        if status == 200 {
+            body.pop();
+            body.extend_from_slice(br#","stale":true}"#);
+        }
+        (status, body)
+    }
+
     /// The keys in the order of the tool that this one replaces.
     fn up(&self, Shown { name, container }: &Shown) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
@@ -105,18 +116,20 @@ impl Words {
             Fault::Broken(Broken::Head) => format!("{docker} answered something that is not HTTP (is it Docker?)"),
             Fault::Broken(Broken::Framing | Broken::Chunk) => format!("{docker} answered with broken HTTP framing"),
             Fault::Broken(Broken::CutShort) => format!("{docker} closed the connection before its answer was complete"),
+            Fault::NotEvents => format!("{docker} sent something that is not an event"),
             Fault::NotAList => format!("{docker} answered something that is not a list of containers (is it Docker?)"),
             Fault::TooLarge => {
                 let mib = |bytes: usize| bytes >> 20;
                 format!(
-                    "{docker} answered with more than {} MiB, or {} MiB for one container",
+                    "{docker} answered with more than {} MiB, {} containers, or {} MiB for one of them",
                     mib(limits::LIST_BYTES),
+                    limits::CONTAINERS,
                     mib(limits::CONTAINER_BYTES)
                 )
             }
             Fault::Status(status, words) if words.is_empty() => format!("{docker} answered {status}"),
             Fault::Status(status, words) => format!("{docker} answered {status}: {words}"),
-            Fault::WantsVersion(_) => format!("{docker} refuses paths without a version, and its own version too"),
+            Fault::WantsVersion(_) => format!("{docker} wants a version in paths"),
         }
     }
 }
@@ -126,9 +139,13 @@ const fn kind(fault: &Fault) -> (u16, &'static str) {
     match fault {
         Fault::NoSocket | Fault::Refused | Fault::Denied | Fault::Unreachable(_) => (10, "docker-unreachable"),
         Fault::Full | Fault::Late => (11, "docker-timeout"),
-        Fault::Reset | Fault::Broken(_) | Fault::NotAList | Fault::TooLarge | Fault::Status(..) | Fault::WantsVersion(_) => {
-            (11, "docker-error")
-        }
+        Fault::Reset
+        | Fault::Broken(_)
+        | Fault::NotAList
+        | Fault::NotEvents
+        | Fault::TooLarge
+        | Fault::Status(..)
+        | Fault::WantsVersion(_) => (11, "docker-error"),
     }
 }
 
@@ -312,7 +329,7 @@ mod tests {
                 503,
                 11,
                 "docker-error",
-                "/var/run/docker.sock answered with more than 16 MiB, or 1 MiB for one container",
+                "/var/run/docker.sock answered with more than 16 MiB, 20000 containers, or 1 MiB for one of them",
             ),
             (unknown(Fault::Status(500, "no \"way\"".into())), 503, 11, "docker-error", "/var/run/docker.sock answered 500: no \"way\""),
             (unknown(Fault::Status(500, "".into())), 503, 11, "docker-error", "/var/run/docker.sock answered 500"),
@@ -321,7 +338,7 @@ mod tests {
                 503,
                 11,
                 "docker-error",
-                "/var/run/docker.sock refuses paths without a version, and its own version too",
+                "/var/run/docker.sock wants a version in paths",
             ),
         ];
         for (answer, status, code, reason, message) in cases {

@@ -256,7 +256,7 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "60s",
         help: "how long the last facts stay good when Docker is gone",
-        later: true,
+        later: false,
         set: |c, v| put(&mut c.docker_grace, duration(v, Duration::ZERO)),
     },
     Flag {
@@ -409,8 +409,11 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
     let mut given: Vec<&Flag> = Vec::new();
     // The environment first, so that flags overwrite it.
     let docker_host = environment("DOCKER_HOST").filter(|value| !value.is_empty());
+    // It counts, and its faults with it, only if nothing more particular is given.
+    let mut wrong_docker_host = None;
     if let Some(value) = &docker_host {
-        apply(&mut config, find("docker-host")?, value).map_err(|wants| format!("DOCKER_HOST wants {wants}, not {value:?}"))?;
+        let applied = apply(&mut config, find("docker-host")?, value);
+        wrong_docker_host = applied.err().map(|wants| format!("DOCKER_HOST wants {wants}, not {value:?}"));
     }
     for flag in FLAGS {
         let variable = format!("{ENVIRONMENT}{}", flag.name.to_ascii_uppercase().replace('-', "_"));
@@ -452,6 +455,9 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
         given.push(flag);
     }
 
+    if let Some(wrong) = wrong_docker_host.filter(|_| !given.iter().any(|flag| flag.name == "docker-host")) {
+        return Err(wrong);
+    }
     // Plain text to a daemon that is meant to be spoken to over TLS would be refused by it at best.
     let tls = environment("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
     if tls && matches!(config.docker_host, Address::Tcp(_)) {
@@ -466,7 +472,7 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
 }
 
 fn find(name: &str) -> Result<&'static Flag, String> {
-    FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| format!("unknown flag -{name} (-help shows all)"))
+    FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| format!("unknown flag -{} (-help shows all)", name.escape_debug()))
 }
 
 fn apply(config: &mut Config, flag: &Flag, value: &str) -> Result<(), &'static str> {
@@ -701,6 +707,7 @@ mod tests {
                 .unwrap_err()
                 .starts_with("DOCKER_HOST wants unix:///path or tcp://address:port (ssh:// is not spoken")
         );
+        assert_eq!(from(&["-docker-host=unix:///x"], &[("DOCKER_HOST", "ssh://h")]), Ok(Address::Unix("/x".into())));
         assert!(from(&[], &[("DOCKER_TLS_VERIFY", "1")]).is_ok(), "a Unix socket needs no TLS");
         assert!(from(&[], &[("DOCKER_TLS_VERIFY", "1"), both[0]]).unwrap_err().contains("TLS is not spoken"));
         assert!(from(&[], &[("DOCKER_TLS_VERIFY", ""), both[0]]).is_ok());

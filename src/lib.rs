@@ -24,6 +24,7 @@
 //! | [`config`]  | flags and environment |
 //! | [`limits`]  | every number that bounds something, with its reason |
 //! | [`slots`]   | a slab whose ids never lie |
+//! | `properties` | for tests and fuzzers: what holds of any bytes at all |
 
 pub mod answers;
 pub mod config;
@@ -33,4 +34,6 @@ pub mod http;
 pub mod io;
 pub mod limits;
 pub mod metrics;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod slots;

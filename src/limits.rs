@@ -25,7 +25,7 @@ pub const BODY_BYTES: u64 = 8 * 1024;
 pub const PIPELINE: usize = 16;
 
 /// Bytes made for one client that it has not taken yet, above which none of its requests is read.
-pub const UNSENT_BYTES: usize = 64 * 1024;
+pub const UNSENT_BYTES: usize = 16 * 1024;
 
 /// Probes that wait for Docker, in all. Live connections alone cannot come near it; a client that asks, resets and asks
 /// again while Docker hangs could. Answer: 503 `busy`.
@@ -67,6 +67,23 @@ pub const LIST_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of one container in a list: labels are free text, but a megabyte of them is a mistake.
 pub const CONTAINER_BYTES: usize = 1024 * 1024;
 
+/// Bytes of one line of the event stream, which has all labels of its container in it. A longer one is passed over, and all
+/// containers are listed anew.
+pub const EVENT_BYTES: usize = 1024 * 1024;
+
+/// Containers in a list. Ten times what has been heard of on one host; a list of the least of them would else be a hundred times
+/// larger in memory than on the wire.
+pub const CONTAINERS: usize = 20_000;
+
+/// Names kept of one container: its own is one, and two while it is renamed.
+pub const NAMES: usize = 8;
+
+/// Bytes kept of a container's command, image and status. Each is part of an answer.
+pub const TEXT_BYTES: usize = 4 * 1024;
+
+/// Bytes of a container's ports, above which they are left out.
+pub const PORTS_BYTES: usize = 64 * 1024;
+
 /// Bytes of the body that are kept of a refusal by Docker, for the message.
 pub const REFUSAL_BYTES: usize = 200;
 
@@ -85,13 +102,49 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Before a connect is tried again that found the socket's queue full. No event announces room there (mio #1560).
 pub const FULL_PAUSE: Duration = Duration::from_millis(100);
 
+// ---- How long the word of an event stands against a list.
+
+/// After `die`: as measured a list can say `running` for up to a second; ten times that, and the start that must have come in
+/// between was lost.
+pub const DEATH_STANDS: Duration = Duration::from_secs(10);
+
+/// After `pause`, `unpause` and `rename`, which Docker announces up to 150 ms (measured) before they show.
+pub const CHANGE_STANDS: Duration = Duration::from_secs(3);
+
+/// When a container is looked at again, after an event that no list has agreed to yet.
+pub const LOOKS: [Duration; 4] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)];
+
+/// Containers asked about in one question. For more, one list of all is cheaper.
+pub const IDS_IN_A_QUESTION: usize = 50;
+
+/// Events remembered so that a replayed one is known: as many as Docker itself keeps.
+pub const REPLAYED_EVENTS: usize = 256;
+
+/// How far back events are asked for at the most when the stream is opened again: a list tells the rest.
+pub const REPLAY: Duration = Duration::from_mins(1);
+
+/// How far back they are asked for the first time: the clocks of both sides may differ a little.
+pub const FIRST_REPLAY: Duration = Duration::from_secs(2);
+
+/// How many times longer than the longest that has landed a list may take, and rests.
+pub const LIST_PATIENCE: u32 = 4;
+/// The longest that a list may take, however long others have taken: a Docker that hung once and came back must not be given ever
+/// more time to hang.
+pub const LONGEST_LIST: Duration = Duration::from_mins(1);
+
+/// How many times longer than it took a list of all rests: Docker 29 can need 30 ms of CPU for each container.
+pub const LIST_REST: u32 = 20;
+
 // ---- The loop.
 
 /// Bytes read at once. One buffer serves all peers; a list of 62 containers is 50 KB.
 pub const READ_BYTES: usize = 16 * 1024;
 
-/// Bytes read from one peer before the others have their turn.
-pub const ROUND_BYTES: usize = 64 * 1024;
+/// Bytes read from and written to one client in a turn, before the others have theirs: some hundred requests.
+pub const CLIENT_SHARE: usize = 16 * 1024;
+
+/// Bytes read of one answer of Docker's before the others have their turn.
+pub const DOCKER_SHARE: usize = 64 * 1024;
 
 /// Connections accepted from one listener before the others have their turn.
 pub const ROUND_ACCEPTS: usize = 64;

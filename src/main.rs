@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+#[expect(clippy::print_stderr, reason = "whoever starts it looks there")]
 fn serve(mut config: Config, warnings: &[String], journal: bool) -> ExitCode {
     let unusable = logfile::start(config.level, config.log_folder.as_deref(), journal);
     info!("started version={} commit={} docker={}", env!("CARGO_PKG_VERSION"), env!("COMMIT"), config.docker_host);
@@ -54,6 +55,10 @@ fn serve(mut config: Config, warnings: &[String], journal: bool) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
             error!("{wrong}");
+            // Whoever started it does not look into a file for the reason that it did not.
+            if logfile::is_file() {
+                eprintln!("{NAME}: {wrong}");
+            }
             ExitCode::from(SYSTEM)
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::answers;
-use crate::engine;
+use crate::engine::{self, Trust};
 use crate::http::{Bad, inbound};
 
 /// Why a client's connection ended.
@@ -97,12 +97,23 @@ fn add(counter: Option<&mut u64>, count: u64) {
 
 /// All counters as text.
 #[must_use]
-pub fn text(traffic: &Traffic, engine: &engine::Counts, docker_up: Option<bool>) -> Vec<u8> {
+pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers: usize) -> Vec<u8> {
     let mut out = Text(String::with_capacity(4096));
     out.family("build_info", "gauge", "Always 1; the version is a label.", [(label("version", env!("CARGO_PKG_VERSION")), 1)]);
-    out.family("docker_up", "gauge", "Whether Docker answered the last question.", [(String::new(), u64::from(docker_up == Some(true)))]);
-    out.one("docker_lists_total", "Lists of containers asked for.", engine.lists);
-    out.one("docker_lists_failed_total", "Lists of containers that did not come.", engine.lists_failed);
+    let trusts = [("live", Trust::Live), ("blind", Trust::Blind), ("stale", Trust::Stale), ("down", Trust::Down)];
+    out.family(
+        "docker_state",
+        "gauge",
+        "How far what is known of Docker is trusted.",
+        trusts.map(|(word, is)| (label("state", word), u64::from(is == trust))),
+    );
+    out.family("containers", "gauge", "Containers known, in whatever state.", [(String::new(), containers as u64)]);
+    out.one("docker_lists_total", "Lists of all containers asked for.", engine.lists);
+    out.one("docker_looks_total", "Lists of single containers asked for after an event.", engine.looks);
+    out.one("docker_streams_total", "Streams of events asked for.", engine.streams);
+    out.one("docker_failures_total", "Times that Docker was found gone, or to answer wrongly.", engine.failed);
+    out.one("docker_events_total", "Events that said something new.", engine.events);
+    out.one("docker_events_too_long_total", "Events that were too long to be read.", engine.events_too_long);
     out.one("probes_total", "Probes of apps.", engine.probes);
     out.one("probes_timed_out_total", "Probes that waited for Docker as long as they may.", engine.timeouts);
     out.one("probes_busy_total", "Probes refused since too many waited.", engine.busy);
@@ -157,9 +168,9 @@ mod tests {
         traffic.closed(Closed::Room);
         traffic.hit(inbound::Hits { pipeline: 2, unsent: 0, body: 0 });
         let counts = engine::Counts { lists: 7, ..engine::Counts::default() };
-        let text = String::from_utf8(text(&traffic, &counts, Some(true))).unwrap();
+        let text = String::from_utf8(text(&traffic, &counts, Trust::Live, 3)).unwrap();
         for line in [
-            "container_healthcheck_docker_up 1",
+            "container_healthcheck_docker_state{state=\"live\"} 1",
             "container_healthcheck_docker_lists_total 7",
             "container_healthcheck_http_answers_total{code=\"503\"} 1",
             "container_healthcheck_http_requests_refused_total{fault=\"Late\",reason=\"timeout\"} 1",

@@ -46,12 +46,20 @@ impl<T> Slots<T> {
         Self { slab: Slab::new(), serial: 0 }
     }
 
+    /// The name that the next occupant will have.
+    #[must_use]
+    pub fn next_id(&self) -> Id {
+        // Serials start at 1 and skip 0 when they wrap, so that no id is smaller than `Id::FIRST`.
+        let serial = if self.serial == SLOT { 1 } else { self.serial + 1 };
+        Id((serial << HALF) | self.slab.vacant_key())
+    }
+
     /// Moves an occupant in.
     pub fn insert(&mut self, occupant: T) -> Id {
-        // Serials start at 1 and skip 0 when they wrap, so that no id is smaller than `Id::FIRST`.
-        self.serial = if self.serial == SLOT { 1 } else { self.serial + 1 };
-        let slot = self.slab.insert((self.serial, occupant));
-        Id((self.serial << HALF) | slot)
+        let id = self.next_id();
+        self.serial = id.0 >> HALF;
+        self.slab.insert((self.serial, occupant));
+        id
     }
 
     /// The occupant of that name, if it is still there.

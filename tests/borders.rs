@@ -76,7 +76,7 @@ const BORDERS: &[(&[&str], &[&str])] = &[
     (&["config.rs"], &["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]),
     (&["answers.rs", "metrics.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
     // The world is touched, and nothing is judged.
-    (&["io"], &["serde", "httparse", "AppName", "json!", "std::env", "Instant::now", "SystemTime::now"]),
+    (&["io"], &["serde", "httparse", "AppName::", "json!", "std::env", "Instant::now", "SystemTime::now"]),
     // One poll, one clock, one place for the environment.
     (&["answers.rs", "config.rs", "docker", "engine", "http", "limits.rs", "main.rs", "metrics.rs", "slots.rs"], &["mio::", "Poll"]),
     (

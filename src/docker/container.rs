@@ -3,12 +3,11 @@
 //! [`Reader`] only finds where one container ends; `serde_json` reads it. So a list of any length needs the memory of its
 //! longest container, and of each container only its compact record stays.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess};
 use serde_json::value::RawValue;
 
 use super::Fault;
+use super::json::{Object, nested, object, skip, value};
 use crate::limits;
 
 /// What Docker says of one container.
@@ -71,7 +70,7 @@ impl State {
 }
 
 /// The outcome of a HEALTHCHECK.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Health {
     /// The container has none.
     #[default]
@@ -85,13 +84,14 @@ pub enum Health {
 }
 
 impl Health {
-    /// `Health.Status` of API 1.52 and later.
-    fn of(word: &str) -> Self {
+    /// `Health.Status` of API 1.52 and later, and the word in an event.
+    pub(super) fn of(word: &str) -> Option<Self> {
         match word {
-            "starting" => Self::Starting,
-            "healthy" => Self::Healthy,
-            "unhealthy" => Self::Unhealthy,
-            _ => Self::None,
+            "none" => Some(Self::None),
+            "starting" => Some(Self::Starting),
+            "healthy" => Some(Self::Healthy),
+            "unhealthy" => Some(Self::Unhealthy),
+            _ => None,
         }
     }
 
@@ -176,7 +176,8 @@ impl Reader {
     /// One byte between containers; what is left. The brace of a container is left.
     fn between<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         let Some((&byte, behind)) = bytes.split_first() else { return Ok(bytes) };
-        if byte.is_ascii_whitespace() {
+        // The four of RFC 8259 section 2: a form feed is not one of them.
+        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
             return Ok(behind);
         }
         self.place = match (self.place, byte) {
@@ -243,53 +244,66 @@ impl Reader {
 
 impl<'de> Deserialize<'de> for Container {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ContainerVisitor)
-    }
-}
-
-// Visitors by hand, since procedural macros do not build under a static C runtime (rust-lang/rust#78210).
-struct ContainerVisitor;
-
-impl<'de> Visitor<'de> for ContainerVisitor {
-    type Value = Container;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a container")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Container, A::Error> {
-        let mut container = Container::default();
-        let mut structured = None;
-        while let Some(key) = map.next_key::<Box<str>>()? {
-            match &*key {
-                "Id" => container.id = text(&mut map)?,
-                "Names" => {
-                    container.names = map.next_value::<Option<Vec<String>>>()?.unwrap_or_default().iter().filter_map(own_name).collect();
-                }
-                "Image" => container.image = text(&mut map)?,
-                "Command" => container.command = text(&mut map)?,
-                "Created" => container.created = map.next_value::<Option<i64>>()?.unwrap_or_default(),
-                "Ports" => container.ports = map.next_value::<Option<Box<RawValue>>>()?.map(Box::<str>::from).unwrap_or_default(),
-                "State" => container.state = State::of(&text(&mut map)?),
-                "Status" => container.status = text(&mut map)?,
-                "Health" => structured = map.next_value::<Option<Structured>>()?.map(|Structured(health)| health),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        if !container.ports.starts_with('[') {
+        let Listed { mut container, health } = object(deserializer)?;
+        if !container.ports.starts_with('[') || container.ports.len() > limits::PORTS_BYTES {
             container.ports = "[]".into();
         }
         if container.state == State::Running {
-            container.health = structured.unwrap_or_else(|| Health::at_the_end_of(&container.status));
+            container.health = health.unwrap_or_else(|| Health::at_the_end_of(&container.status));
         }
         Ok(container)
     }
 }
 
+/// A container as it is listed.
+#[derive(Default)]
+struct Listed {
+    container: Container,
+    /// Of API 1.52 and later.
+    health: Option<Health>,
+}
+
+impl Object for Listed {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let container = &mut self.container;
+        match key {
+            "Id" => container.id = value(map)?,
+            "Names" => container.names = value::<Vec<String>, A>(map)?.iter().filter_map(own_name).take(limits::NAMES).collect(),
+            "Image" => container.image = text(map)?,
+            "Command" => container.command = text(map)?,
+            "Created" => container.created = value(map)?,
+            "Ports" => container.ports = map.next_value::<Option<Box<RawValue>>>()?.map(Box::<str>::from).unwrap_or_default(),
+            "State" => container.state = State::of(&value::<Box<str>, A>(map)?),
+            "Status" => container.status = text(map)?,
+            "Health" => self.health = nested::<Structured, A>(map)?.0,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// `Health`, an object of which only the status counts.
+#[derive(Default)]
+struct Structured(Option<Health>);
+
+impl Object for Structured {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "Status" => self.0 = Health::of(&value::<Box<str>, A>(map)?),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// A text, cut where it gets longer than anybody reads.
 fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<str>, A::Error> {
-    Ok(map.next_value::<Option<Box<str>>>()?.unwrap_or_default())
+    let whole: Box<str> = value(map)?;
+    if whole.len() <= limits::TEXT_BYTES {
+        return Ok(whole);
+    }
+    let end = (0..=limits::TEXT_BYTES).rev().find(|&end| whole.is_char_boundary(end)).unwrap_or(0);
+    Ok(whole.get(..end).unwrap_or_default().into())
 }
 
 /// A name with its slash and no other; a link has two (docker/cli chooses in the same way).
@@ -297,37 +311,6 @@ fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<str>, A::Error> {
 fn own_name(name: &String) -> Option<Box<str>> {
     let name = name.strip_prefix('/').unwrap_or(name);
     (!name.is_empty() && !name.contains('/')).then(|| name.into())
-}
-
-/// `Health`, an object of which only the status counts.
-struct Structured(Health);
-
-impl<'de> Deserialize<'de> for Structured {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(StructuredVisitor)
-    }
-}
-
-struct StructuredVisitor;
-
-impl<'de> Visitor<'de> for StructuredVisitor {
-    type Value = Structured;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the outcome of a HEALTHCHECK")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Structured, A::Error> {
-        let mut health = Health::None;
-        while let Some(key) = map.next_key::<Box<str>>()? {
-            if &*key == "Status" {
-                health = Health::of(&text(&mut map)?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(Structured(health))
-    }
 }
 
 #[cfg(test)]
@@ -402,6 +385,7 @@ mod tests {
             ),
             (r#"{"Health":{"Status":"none"},"State":"running","Status":"Up 1 second"}"#, State::Running, Health::None),
             (r#"{"Health":{},"State":"running","Status":"Up"}"#, State::Running, Health::None),
+            (r#"{"Health":{"Status":"?"},"State":"running","Status":"Up 1 second (unhealthy)"}"#, State::Running, Health::Unhealthy),
             (r#"{"State":"paused","Status":"Up 4 seconds (Paused)","Health":{"Status":"healthy"}}"#, State::Paused, Health::None),
             (r#"{"State":"restarting","Status":"Restarting (1) Less than a second ago"}"#, State::Restarting, Health::None),
             (r#"{"State":"removing","Status":"Removal In Progress"}"#, State::Removing, Health::None),
@@ -459,6 +443,18 @@ mod tests {
             assert_eq!(however_cut(bytes.as_bytes(), outcome), Err(Fault::NotAList), "{bytes:?}");
         }
         assert_eq!(outcome(&[b"[{\"Id\":\"\xff\"}]"]), Err(Fault::NotAList));
+    }
+
+    #[test]
+    fn of_long_texts_and_many_names_only_so_much_is_kept() {
+        let long = "\u{e4}".repeat(limits::TEXT_BYTES);
+        let list = format!(
+            r#"[{{"Command":"x{long}","Names":[{}"/a"],"Ports":[{}1]}}]"#,
+            r#""/a","#.repeat(100),
+            "1,".repeat(limits::PORTS_BYTES)
+        );
+        let container = outcome(&[list.as_bytes()]).unwrap().0.remove(0);
+        assert_eq!((container.command.len(), container.names.len(), &*container.ports), (limits::TEXT_BYTES - 1, limits::NAMES, "[]"));
     }
 
     #[test]

@@ -1,35 +1,62 @@
-//! One question to Docker and its answer, on one connection: [`Outbound`] finds the body, [`Reader`] the containers in it.
+//! One question to Docker and its answer, on one connection: [`Outbound`] finds the body, a reader what is in it.
 
 use super::Fault;
 use super::ask::{self, ApiVersion, Question};
-use super::container::{Container, Reader};
+use super::container::{self, Container};
+use super::event::{self, Line};
+use super::refusal::Refusal;
 use crate::http::outbound::{Outbound, Part};
 use crate::http::response::{Broken, Head};
 use crate::limits;
 
-/// What a question came to.
-pub type Outcome = Result<Vec<Container>, Fault>;
+/// A list that landed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The containers in it.
+    pub containers: Vec<Container>,
+    /// The version of Podman, if it is that which answered.
+    pub podman: Option<ApiVersion>,
+}
+
+/// What a question came to. The stream of events has no end but a fault.
+pub type Outcome = Result<Listed, Fault>;
+
+/// What the stream of events tells on its way.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Its head has come.
+    Opened,
+    /// A line of it.
+    Line(Line),
+}
 
 /// One question and its answer on their way.
 #[derive(Debug)]
 pub struct Exchange {
     outbound: Outbound,
     versioned: bool,
+    is_stream: bool,
     answer: Answer,
 }
 
 #[derive(Debug)]
 enum Answer {
     None,
-    List(Reader, Vec<Container>),
-    Refusal { status: u16, api: Option<ApiVersion>, words: Vec<u8> },
+    List { reader: container::Reader, containers: Vec<Container>, podman: Option<ApiVersion> },
+    Events(event::Reader),
+    Refusal(Refusal),
 }
 
 impl Exchange {
     /// A question that is still to be written.
     #[must_use]
-    pub fn new(question: Question, version: Option<ApiVersion>) -> Self {
-        Self { outbound: Outbound::new(ask::bytes(question, version)), versioned: version.is_some(), answer: Answer::None }
+    pub fn new(question: &Question, version: Option<ApiVersion>) -> Self {
+        Self {
+            outbound: Outbound::new(ask::bytes(question, version)),
+            versioned: version.is_some(),
+            is_stream: matches!(question, Question::Events { .. }),
+            answer: Answer::None,
+        }
     }
 
     /// What is still to be written.
@@ -43,19 +70,23 @@ impl Exchange {
         self.outbound.sent(bytes);
     }
 
-    /// Takes bytes of the answer; gives the outcome once there is one.
-    pub fn feed(&mut self, bytes: &[u8]) -> Option<Outcome> {
-        let Self { outbound, answer, .. } = self;
+    /// Takes bytes of the answer, hands on what the stream tells, and gives the outcome once there is one.
+    pub fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(Told)) -> Option<Outcome> {
+        let Self { outbound, answer, is_stream, .. } = self;
         let mut fault = None;
         let fed = outbound.feed(bytes, |part| {
             if fault.is_none() {
-                fault = answer.take(part).err();
+                fault = answer.take(part, *is_stream, &mut tell).err();
             }
         });
+        // Enough comes before a fault behind it: whether that was in the same read is chance.
+        if matches!(&self.answer, Answer::Refusal(refusal) if refusal.is_enough()) {
+            return Some(self.outcome());
+        }
         if let Some(fault) = fault.or_else(|| fed.err().map(Fault::from)) {
             return Some(Err(fault));
         }
-        (self.outbound.is_done() || self.answer.is_enough()).then(|| self.outcome())
+        self.outbound.is_done().then(|| self.outcome())
     }
 
     /// Docker closed its side.
@@ -63,71 +94,70 @@ impl Exchange {
     /// # Errors
     /// The fault, if the answer is none or not complete.
     pub fn end(&mut self) -> Outcome {
-        self.outbound.end()?;
+        let ended = self.outbound.end();
+        // The status of a refusal says more than that its body was cut.
+        if !matches!(self.answer, Answer::Refusal(_)) {
+            ended?;
+        }
         self.outcome()
     }
 
     fn outcome(&mut self) -> Outcome {
         match std::mem::replace(&mut self.answer, Answer::None) {
-            Answer::List(reader, found) if reader.is_done() => Ok(found),
-            Answer::List(..) | Answer::None => Err(Fault::NotAList),
-            // A daemon that wants a version says which is its own, in this very reply (moby, podman).
-            Answer::Refusal { status: 400 | 404, api: Some(version), .. } if !self.versioned => Err(Fault::WantsVersion(version)),
-            Answer::Refusal { status, words, .. } => Err(Fault::Status(status, message(&words))),
+            Answer::List { reader, containers, podman } if reader.is_done() => Ok(Listed { containers, podman }),
+            Answer::List { .. } | Answer::None => Err(Fault::NotAList),
+            // A Podman without a journal of events ends its stream in good order, at once.
+            Answer::Events(_) => Err(Fault::Broken(Broken::CutShort)),
+            Answer::Refusal(refusal) => Err(refusal.fault(self.versioned)),
         }
     }
 }
 
 impl Answer {
-    fn take(&mut self, part: Part<'_>) -> Result<(), Fault> {
+    fn take(&mut self, part: Part<'_>, is_stream: bool, tell: &mut impl FnMut(Told)) -> Result<(), Fault> {
         match (part, self) {
-            (Part::Head(head), answer) => *answer = Self::of(&head),
-            (Part::Body(bytes), Self::List(reader, found)) => reader.feed(bytes, |container| found.push(container))?,
-            (Part::Body(bytes), Self::Refusal { words, .. }) => {
-                let room = limits::REFUSAL_BYTES.saturating_sub(words.len());
-                words.extend(bytes.iter().take(room));
+            (Part::Head(head), answer) => {
+                *answer = Self::of(&head, is_stream);
+                if matches!(answer, Self::Events(_)) {
+                    tell(Told::Opened);
+                }
             }
+            (Part::Body(bytes), Self::List { reader, containers, .. }) => {
+                reader.feed(bytes, |container| containers.push(container))?;
+                if containers.len() > limits::CONTAINERS {
+                    return Err(Fault::TooLarge);
+                }
+            }
+            (Part::Body(bytes), Self::Events(reader)) => reader.feed(bytes, |line| tell(Told::Line(line)))?,
+            (Part::Body(bytes), Self::Refusal(refusal)) => refusal.take(bytes),
             (Part::Body(_), Self::None) => return Err(Fault::Broken(Broken::Head)),
         }
         Ok(())
     }
 
-    fn of(head: &Head) -> Self {
-        match head.status {
-            200 => Self::List(Reader::new(), Vec::new()),
-            status => {
-                let api = head.field("api-version").and_then(ApiVersion::parse);
-                Self::Refusal { status, api, words: Vec::new() }
-            }
+    fn of(head: &Head, is_stream: bool) -> Self {
+        if head.status != 200 {
+            return Self::Refusal(Refusal::of(head));
         }
+        if is_stream {
+            return Self::Events(event::Reader::new());
+        }
+        let podman = head.field("libpod-api-version").and_then(ApiVersion::parse_podman);
+        Self::List { reader: container::Reader::new(), containers: Vec::new(), podman }
     }
-
-    /// Whether no more of the body is of use.
-    fn is_enough(&self) -> bool {
-        matches!(self, Self::Refusal { words, .. } if words.len() >= limits::REFUSAL_BYTES)
-    }
-}
-
-/// The words of a refusal: the message of Docker's JSON, or what a proxy wrote, on one line.
-fn message(body: &[u8]) -> Box<str> {
-    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let text = match json.as_ref().and_then(|json| json.get("message")?.as_str()) {
-        Some(message) => message.to_owned(),
-        None => String::from_utf8_lossy(body).into_owned(),
-    };
-    text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::event::{Event, What};
     use crate::http::testing::however_cut;
 
     /// The ids of the containers, for an answer that ends with its connection.
     fn outcome(pieces: &[&[u8]]) -> Result<Vec<Box<str>>, Fault> {
-        let mut exchange = Exchange::new(Question::All, None);
-        let early = pieces.iter().find_map(|piece| exchange.feed(piece));
-        early.unwrap_or_else(|| exchange.end()).map(|found| found.into_iter().map(|container| container.id).collect())
+        let mut exchange = Exchange::new(&Question::All, None);
+        let early = pieces.iter().find_map(|piece| exchange.feed(piece, |told| panic!("{told:?}")));
+        early.unwrap_or_else(|| exchange.end()).map(|listed| listed.containers.into_iter().map(|container| container.id).collect())
     }
 
     fn status(status: u16, words: &str) -> Result<Vec<Box<str>>, Fault> {
@@ -160,6 +190,7 @@ mod tests {
                 "HTTP/1.1 400 Bad\r\nApi-Version: 1.44\r\nContent-Length: 0\r\n\r\n".into(),
                 Err(Fault::WantsVersion(ApiVersion::parse(b"1.44").unwrap())),
             ),
+            ("HTTP/1.1 502 Bad\r\nContent-Length: 99\r\n\r\ncut".into(), status(502, "cut")),
             ("HTTP/1.1 404 No\r\nAPI-Version: x\r\nContent-Length: 0\r\n\r\n".into(), status(404, "")),
             ("SSH-2.0-OpenSSH_9.2\r\n".into(), Err(Fault::Broken(Broken::Head))),
             (String::new(), Err(Fault::Broken(Broken::CutShort))),
@@ -171,8 +202,47 @@ mod tests {
 
     #[test]
     fn a_version_is_asked_for_once() {
-        let mut exchange = Exchange::new(Question::All, ApiVersion::parse(b"1.44"));
+        let mut exchange = Exchange::new(&Question::All, ApiVersion::parse(b"1.44"));
         let refusal = b"HTTP/1.1 400 Bad\r\nApi-Version: 1.26\r\nContent-Length: 2\r\n\r\nno";
-        assert_eq!(exchange.feed(refusal), Some(Err(Fault::Status(400, "no".into()))));
+        assert_eq!(exchange.feed(refusal, |_| ()), Some(Err(Fault::Status(400, "no".into()))));
+    }
+
+    const DIE: &str = r#"{"Type":"container","Action":"die","Actor":{"ID":"37f9","Attributes":{"name":"a","exitCode":"1"}},"timeNano":7}"#;
+
+    /// What the stream told, and how it ended.
+    fn stream(pieces: &[&[u8]]) -> (Vec<Told>, Fault) {
+        let mut exchange = Exchange::new(&Question::Events { since: None }, None);
+        let mut told = Vec::new();
+        let early = pieces.iter().find_map(|piece| exchange.feed(piece, |news| told.push(news)));
+        (told, early.unwrap_or_else(|| exchange.end()).unwrap_err())
+    }
+
+    #[test]
+    fn a_stream_is_told_as_it_comes_and_always_ends_in_a_fault() {
+        let die = || Told::Line(Line::Event(Event { id: "37f9".into(), name: "a".into(), what: What::Died(1), at: 7 }));
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        let line = format!("{DIE}\n");
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let cut = || Fault::Broken(Broken::CutShort);
+        let (front, back) = line.split_at(40);
+        let cases = [
+            (chunked.to_owned(), vec![Told::Opened], cut()),
+            (format!("{chunked}{}", chunk(&line)), vec![Told::Opened, die()], cut()),
+            (format!("{chunked}{}{}{}", chunk(front), chunk(back), chunk(&line)), vec![Told::Opened, die(), die()], cut()),
+            (format!("HTTP/1.0 200 OK\r\n\r\n{line}{front}"), vec![Told::Opened, die()], cut()),
+            (format!("{chunked}0\r\n\r\n"), vec![Told::Opened], cut()),
+            (format!("{chunked}{}", chunk("nonsense\n")), vec![Told::Opened], Fault::NotEvents),
+            (format!("{chunked}x"), vec![Told::Opened], Fault::Broken(Broken::Chunk)),
+            ("HTTP/1.0 403 Forbidden\r\n\r\n<h1>no</h1>".into(), vec![], Fault::Status(403, "<h1>no</h1>".into())),
+            (
+                "HTTP/1.1 404 No\r\nApi-Version: 1.44\r\nContent-Length: 0\r\n\r\n".into(),
+                vec![],
+                Fault::WantsVersion(ApiVersion::parse(b"1.44").unwrap()),
+            ),
+            (String::new(), vec![], cut()),
+        ];
+        for (bytes, told, fault) in cases {
+            assert_eq!(however_cut(bytes.as_bytes(), stream), (told, fault), "{bytes:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The Docker Engine API, questions to bytes and bytes to facts: no socket, no clock, no client.
 //!
-//! One call so far, `GET /containers/json?all=1`, and of each container in its answer only `Id`, `Names`, `Image`, `Command`,
+//! Two calls, `GET /containers/json?all=1` and `GET /events`, and of each container in an answer to the first only `Id`, `Names`, `Image`, `Command`,
 //! `Created`, `Ports`, `State`, `Status` and `Health`; everything else is passed over, and everything may be missing or null. Paths
 //! have no version: Docker 1.13 (API up to 1.26) and 29.0 (from 1.44) share none. No byte of a client's request is ever part of
 //! a question.
@@ -8,12 +8,18 @@
 //! | file | what |
 //! |---|---|
 //! | `ask`       | a [`Question`] to the bytes of a request |
+//! | `event`     | the bytes of the event stream, as they come, to [`event::Event`]s |
+//! | `refusal`   | what is said instead of an answer |
 //! | `container` | the bytes of a list, as they come, to [`Container`]s |
 //! | `exchange`  | one question and its answer on one connection |
+//! | `json`      | an object, key by key, to a record |
 
 pub mod ask;
 pub mod container;
+pub mod event;
 pub mod exchange;
+mod json;
+mod refusal;
 
 pub use ask::{ApiVersion, Question};
 pub use container::{Container, Health, State};
@@ -42,7 +48,9 @@ pub enum Fault {
     Broken(Broken),
     /// The answer is no list of containers.
     NotAList,
-    /// The list, or one container in it, is larger than we read.
+    /// The stream holds something that is no event.
+    NotEvents,
+    /// The list, or one container in it, is larger than we read, or there are too many.
     TooLarge,
     /// Another status than 200, with the first words of what was said.
     Status(u16, Box<str>),
@@ -54,7 +62,7 @@ impl Fault {
     /// Whether the kernel itself turned us away, so that no Docker was troubled.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::NoSocket | Self::Refused | Self::Denied | Self::Unreachable(_))
+        matches!(self, Self::NoSocket | Self::Refused | Self::Denied | Self::Unreachable(_) | Self::Full)
     }
 }
 

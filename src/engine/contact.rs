@@ -49,7 +49,7 @@ impl Contact {
             limits::REFUSED_PAUSE
         } else {
             self.failures = self.failures.saturating_add(1);
-            self.growing_pause()
+            self.growing_pause(self.failures)
         };
         self.rests_until = now.checked_add(pause);
         let news = self.last.as_ref() != Some(&Err(fault.clone()));
@@ -57,10 +57,9 @@ impl Contact {
         news
     }
 
-    /// Doubled with each failure, a quarter more or less by the dice, and never longer than the longest.
-    fn growing_pause(&mut self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        let pause = limits::FIRST_PAUSE.saturating_mul(1 << doublings).min(limits::LONGEST_PAUSE);
+    /// A quarter more or less by the dice, and never longer than the longest.
+    pub fn growing_pause(&mut self, failures: u32) -> Duration {
+        let pause = growing_pause(failures);
         // xorshift: it only has to differ from host to host
         self.dice ^= self.dice << 13;
         self.dice ^= self.dice >> 7;
@@ -68,6 +67,12 @@ impl Contact {
         let percent = u32::try_from(self.dice % 51).unwrap_or(0).saturating_add(75);
         (pause.saturating_mul(percent) / 100).min(limits::LONGEST_PAUSE)
     }
+}
+
+/// Doubled with each failure in a row.
+fn growing_pause(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    limits::FIRST_PAUSE.saturating_mul(1 << doublings).min(limits::LONGEST_PAUSE)
 }
 
 #[cfg(test)]

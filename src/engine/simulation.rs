@@ -1,8 +1,16 @@
 //! The engine against dice, a virtual clock, a Docker that misbehaves, and a model that knows the truth.
 //!
-//! The world has a version that grows with every change; each container says in its status text which version it shows. So
-//! the model can tell, for each answer, whether it is about the app that was asked for, right for the version it shows, and
-//! not older than the probe it answers. The promises checked after every step are listed at [`World::check`].
+//! The Docker of this world is late; after a death, a pause and an unpause its lists lie for as long as was measured on Docker
+//! 20.10; it loses events, hangs, and goes away and comes back, with its containers or without. What is checked:
+//!
+//! - whoever asked is answered exactly once, in time, about the app they asked for;
+//! - whoever is told "up" is told so by facts that no event read before contradicts;
+//! - while blind, what is told was listed after the probe came;
+//! - there is at most one list, one question about some containers, and one stream at a time, and Docker is left alone after it
+//!   was found gone;
+//! - the next deadline is later than now, and never later than somebody's patience;
+//! - once the world is calm, the view is live and every verdict is the truth; a death is told from the moment its event is read,
+//!   whatever the lists say, and a start as soon as one question about it is answered.
 //!
 //! `cargo test` runs many seeds; `SIMULATION_SEED=N` replays one, `SIMULATION_SEEDS=N` widens the sweep. A fuzzer feeds a
 //! script instead of dice ([`script`]).
@@ -19,11 +27,13 @@
     reason = "a simulation stops when a promise is broken"
 )]
 
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Reason, Route, Settings, Ticket};
-use crate::docker::exchange::Outcome;
-use crate::docker::{ApiVersion, Container, Fault, State};
+use super::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket, Trust};
+use crate::docker::event::{Event, Line, What};
+use crate::docker::exchange::{Listed, Told};
+use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
 use crate::http::response::Broken;
 use crate::limits;
 use crate::slots::Slots;
@@ -31,9 +41,16 @@ use crate::slots::Slots;
 const APPS: [&str; 4] = ["bk", "bk_gse", "bk_gsekit", "bk-1"];
 const TIMEOUT: Duration = Duration::from_secs(5);
 const RESYNC: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(60);
+/// Unix time when the world begins, in nanoseconds.
+const EPOCH: u64 = 1_700_000_000_000_000_000;
+/// After so long without anything new the truth has to be known: a lost event is found by the next list, a lost start no earlier
+/// than a death stands.
+const CALM: Duration = Duration::from_secs(75);
 
 /// Where chance comes from.
 enum Dice<'a> {
+    #[cfg(test)]
     Seed(u64),
     /// Bytes; zeros when they have run out, so that any input is a valid script.
     Script(&'a [u8]),
@@ -43,6 +60,7 @@ impl Dice<'_> {
     /// A number below `sides`.
     fn throw(&mut self, sides: u64) -> u64 {
         match self {
+            #[cfg(test)]
             Self::Seed(state) => {
                 // splitmix64
                 *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -59,184 +77,484 @@ impl Dice<'_> {
     }
 }
 
+/// A container as it truly is, and what the lists say of it.
+#[derive(Clone, Debug)]
+struct Truth {
+    id: Box<str>,
+    name: String,
+    life: State,
+    /// None: it has no HEALTHCHECK.
+    health: Option<Health>,
+    created: i64,
+    /// Until then the lists say this instead.
+    lie: Option<(State, Instant)>,
+}
+
+impl Truth {
+    fn serves(&self) -> bool {
+        self.life == State::Running && self.health.is_none_or(|health| health == Health::Healthy)
+    }
+
+    fn listed(&self, now: Instant) -> Container {
+        let state = self.lie.filter(|(_, until)| *until > now).map_or(self.life, |(state, _)| state);
+        let health = if state == State::Running { self.health.unwrap_or(Health::None) } else { Health::None };
+        Container {
+            id: self.id.clone(),
+            names: vec![self.name.as_str().into()],
+            image: "image".into(),
+            status: format!("{state:?}").into(),
+            created: self.created,
+            state,
+            health,
+            ports: "[]".into(),
+            ..Container::default()
+        }
+    }
+}
+
 /// A probe that has no answer yet.
 struct Probe {
     ticket: Ticket,
     app: usize,
     came: Instant,
-    /// The world's version when it came.
-    version: u64,
 }
 
 /// A question that Docker has.
 struct Asked {
     flight: FlightId,
+    question: Question,
     at: Instant,
-    /// The world's version when it was asked.
-    version: u64,
+    order: u64,
     versioned: bool,
+    /// What a list would say at the moment when it was asked for.
+    then: Vec<Container>,
+}
+
+/// What an event that was read said last of a container's life.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    what: What,
+    at: Instant,
+    comebacks: u32,
+    /// In the order in which events were read and lists were asked for.
+    order: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Well,
+    Hangs,
+    Gone,
 }
 
 struct World<'a> {
     dice: Dice<'a>,
+    start: Instant,
     now: Instant,
     engine: Engine,
     slots: Slots<()>,
     probes: Vec<Probe>,
-    /// On the wire: at most one, as is checked.
+    containers: Vec<Truth>,
+    made: u64,
+    mood: Mood,
+    /// How often Docker was found to refuse connections, and came back.
+    comebacks: u32,
+    refused: bool,
+    /// The version that paths must have, if any.
+    demands: bool,
+    /// On the wire.
     asked: Vec<Asked>,
     /// Forgotten by the engine; Docker may answer them all the same.
     forgotten: Vec<Asked>,
-    /// For each app and version, whether it is up; none if it has no container.
-    truth: Vec<[Option<bool>; APPS.len()]>,
-    /// The version that paths must have, if any.
-    demands: bool,
-    /// The last outcome, and until when Docker is to be left alone at the least.
-    fault: Option<Fault>,
+    /// The stream whose head has come.
+    stream: Option<FlightId>,
+    /// Events on their way to it, and when they are there.
+    queue: VecDeque<(Event, Instant)>,
+    /// The last events, for who asks for a replay.
+    ring: VecDeque<Event>,
+    read: HashMap<Box<str>, Read>,
+    /// All events that were read, so that a replayed one is known.
+    seen: HashSet<(Box<str>, What, u64)>,
+    order: u64,
+    /// For each app: how it was listed, since when.
+    history: Vec<VecDeque<(Instant, Vec<Container>)>>,
+    /// Docker is to be left alone until then.
     rest: Option<Instant>,
+    gone_since: Option<Instant>,
     answers: u64,
 }
 
 impl<'a> World<'a> {
     fn new(dice: Dice<'a>) -> Self {
         let now = Instant::now();
-        let settings = Settings { docker_timeout: TIMEOUT, resync: RESYNC, policy: Policy::Any, docker_health: DockerHealth::Respect };
+        let settings = Settings {
+            docker_timeout: TIMEOUT,
+            docker_grace: GRACE,
+            resync: RESYNC,
+            policy: Policy::Any,
+            docker_health: DockerHealth::Respect,
+        };
         Self {
             dice,
+            start: now,
             now,
-            engine: Engine::new(settings, 7, now),
+            engine: Engine::new(settings, 7, now, Duration::from_nanos(EPOCH)),
             slots: Slots::new(),
             probes: Vec::new(),
+            containers: Vec::new(),
+            made: 0,
+            mood: Mood::Well,
+            comebacks: 0,
+            refused: false,
+            demands: false,
             asked: Vec::new(),
             forgotten: Vec::new(),
-            truth: vec![[Some(true), None, Some(false), Some(true)]],
-            demands: false,
-            fault: None,
+            stream: None,
+            queue: VecDeque::new(),
+            ring: VecDeque::new(),
+            read: HashMap::new(),
+            seen: HashSet::new(),
+            order: 0,
+            history: vec![VecDeque::new(); APPS.len()],
             rest: None,
+            gone_since: None,
             answers: 0,
         }
     }
 
-    fn version(&self) -> u64 {
-        self.truth.len() as u64 - 1
+    fn unix(&self) -> u64 {
+        EPOCH + (self.now - self.start).as_nanos() as u64
     }
 
     fn step(&mut self) {
-        match self.dice.throw(16) {
-            0..=3 => self.pass_time(),
-            4..=7 => self.probe(),
-            8 | 9 => self.change(),
-            10..=12 => self.docker_answers(),
-            13 => self.docker_fails(),
-            14 => self.a_late_answer_comes(),
+        match self.dice.throw(32) {
+            0..=4 => self.pass_time(),
+            5..=10 => self.probe_any(),
+            11..=16 => self.change(),
+            17..=22 => self.docker_answers(),
+            23..=27 => self.events_arrive(),
+            28 => self.docker_fails(),
+            29 => self.mood_swings(),
+            30 => self.a_late_answer_comes(),
             _ => self.ask_something_else(),
         }
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.remember();
         self.engine.due(self.now);
-        self.perform();
+        while let Some(action) = self.engine.next_action(self.now) {
+            self.act(action);
+        }
         self.check();
     }
 
     fn pass_time(&mut self) {
-        let longest = [1, 100, 1000, 7000][self.dice.throw(4) as usize];
-        self.now += Duration::from_millis(1 + self.dice.throw(longest) * self.dice.throw(256) / 255);
+        let longest = [10, 100, 1000, 7000, 40_000][self.dice.throw(5) as usize];
+        let time = 1 + self.dice.throw(longest) * self.dice.throw(256) / 255;
+        self.wait(Duration::from_millis(time));
     }
+
+    /// Lets time pass, but not past what the engine has to do: the loop would wake for it.
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(deadline) = self.engine.next_deadline(self.now).filter(|deadline| *deadline < until) {
+            self.now = deadline;
+            self.turn();
+        }
+        self.now = until;
+    }
+
+    // ---- Clients.
 
     fn ticket(&mut self) -> Ticket {
         Ticket { connection: self.slots.insert(()), number: 0 }
     }
 
-    fn probe(&mut self) {
+    fn probe_any(&mut self) {
         let app = self.dice.throw(APPS.len() as u64) as usize;
+        self.probe(app);
+    }
+
+    fn probe(&mut self, app: usize) {
         let ticket = self.ticket();
-        self.probes.push(Probe { ticket, app, came: self.now, version: self.version() });
-        let name = AppName::parse(APPS[app].as_bytes()).unwrap();
-        self.engine.asked(ticket, Route::App(name), true, self.now);
+        self.probes.push(Probe { ticket, app, came: self.now });
+        self.engine.asked(ticket, Route::App(name(app)), true, self.now);
     }
 
     /// Everything else is answered at once, whatever Docker does.
     fn ask_something_else(&mut self) {
         let ticket = self.ticket();
-        let (route, want) = match self.dice.throw(5) {
-            0 => (Route::Health, Some(Answer::Healthy)),
-            1 => (Route::NotFound, Some(Answer::NotFound)),
-            2 => (Route::BadName, Some(Answer::BadName)),
-            3 => (Route::NotAllowed, Some(Answer::NotAllowed)),
-            _ => (Route::Ready, None),
-        };
+        let (route, want) = [
+            (Route::Health, Some(Answer::Healthy)),
+            (Route::NotFound, Some(Answer::NotFound)),
+            (Route::BadName, Some(Answer::BadName)),
+            (Route::NotAllowed, Some(Answer::NotAllowed)),
+            (Route::Ready, None),
+        ][self.dice.throw(5) as usize]
+            .clone();
+        let down = self.engine.trust(self.now) == Trust::Down;
         self.engine.asked(ticket, route, false, self.now);
         let Some(Action::Answer(to, answer)) = self.engine.next_action(self.now) else { panic!("{route:?} waits") };
         assert_eq!(to, ticket);
         match want {
             Some(want) => assert_eq!(answer, want),
-            None => match &self.fault {
-                Some(fault) => assert_eq!(answer, Answer::Unknown(fault.clone())),
-                None => assert!(matches!(answer, Answer::Ready | Answer::NotYet), "{answer:?}"),
-            },
+            None => assert_eq!(matches!(answer, Answer::Unknown(_)), down, "{answer:?}"),
         }
     }
+
+    // ---- What happens to containers.
 
     fn change(&mut self) {
-        let mut truth = *self.truth.last().unwrap();
-        let app = self.dice.throw(APPS.len() as u64) as usize;
-        truth[app] = [None, Some(false), Some(true)][self.dice.throw(3) as usize];
-        self.truth.push(truth);
-        if self.dice.throw(16) == 0 {
-            self.demands = !self.demands;
+        let which = self.dice.throw(8) as usize;
+        match self.dice.throw(10) {
+            0 | 1 if self.containers.len() < 7 => self.create(),
+            2..=4 => self.toggle(which),
+            5 => self.pause(which),
+            6 => self.rename(which),
+            7 => self.remove(which),
+            _ => self.check_health(which),
         }
     }
 
-    /// A list as Docker made it at some moment between question and answer.
-    fn list(&mut self, asked: &Asked) -> Vec<Container> {
-        let version = asked.version + self.dice.throw(self.version() - asked.version + 1);
-        let truth = self.truth[version as usize];
-        APPS.iter()
-            .zip(truth)
-            .filter_map(|(app, up)| {
-                let state = if up? { State::Running } else { State::Exited };
-                // `bk-1` is both an app and a container of `bk`: the older one
-                let created = if *app == "bk-1" { 1 } else { 2 };
-                Some(Container { names: vec![(*app).into()], status: version.to_string().into(), created, state, ..Container::default() })
-            })
-            .collect()
+    fn create(&mut self) {
+        self.made += 1;
+        let app = APPS[self.dice.throw(APPS.len() as u64) as usize];
+        let suffix = if self.dice.throw(2) == 0 { String::new() } else { format!("-{}", self.made + 100) };
+        let health = (self.dice.throw(3) == 0).then_some(Health::Starting);
+        let truth = Truth {
+            id: format!("{:x}", self.made).into(),
+            name: format!("{app}{suffix}"),
+            life: State::Created,
+            health,
+            created: self.made as i64,
+            lie: None,
+        };
+        self.containers.push(truth);
+        let at = self.containers.len() - 1;
+        self.emit(at, What::Created);
+    }
+
+    fn toggle(&mut self, which: usize) {
+        let Some(truth) = self.containers.get_mut(which) else { return };
+        let was = truth.life;
+        if was == State::Running || was == State::Paused {
+            truth.life = State::Exited;
+            self.lie(which, was, 900);
+            self.emit(which, What::Died(137));
+        } else {
+            truth.life = State::Running;
+            truth.lie = None;
+            truth.health = truth.health.map(|_| Health::Starting);
+            self.emit(which, What::Started);
+        }
+    }
+
+    fn pause(&mut self, which: usize) {
+        let Some(truth) = self.containers.get_mut(which) else { return };
+        let was = truth.life;
+        let (life, what) = match was {
+            State::Running => (State::Paused, What::Paused),
+            State::Paused => (State::Running, What::Unpaused),
+            _ => return,
+        };
+        truth.life = life;
+        self.lie(which, was, 150);
+        self.emit(which, what);
+    }
+
+    fn lie(&mut self, which: usize, was: State, longest: u64) {
+        let until = self.now + Duration::from_millis(self.dice.throw(longest));
+        self.containers[which].lie = Some((was, until));
+    }
+
+    fn rename(&mut self, which: usize) {
+        let app = APPS[self.dice.throw(APPS.len() as u64) as usize];
+        let Some(truth) = self.containers.get_mut(which) else { return };
+        truth.name = format!("{app}-{}", 1000 + self.made);
+        self.emit(which, What::Renamed);
+    }
+
+    fn remove(&mut self, which: usize) {
+        if self.containers.get(which).is_some_and(|truth| truth.life != State::Running && truth.life != State::Paused) {
+            self.emit(which, What::Removed);
+            self.containers.remove(which);
+        }
+    }
+
+    fn check_health(&mut self, which: usize) {
+        let outcome = [Health::Healthy, Health::Unhealthy][self.dice.throw(2) as usize];
+        let Some(truth) = self.containers.get_mut(which).filter(|truth| truth.life == State::Running && truth.health.is_some()) else {
+            return;
+        };
+        truth.health = Some(outcome);
+        self.emit(which, What::Health(outcome));
+    }
+
+    fn emit(&mut self, which: usize, what: What) {
+        let truth = &self.containers[which];
+        let event = Event { id: truth.id.clone(), name: truth.name.as_str().into(), what, at: self.unix() };
+        if self.mood == Mood::Gone {
+            return;
+        }
+        self.ring.push_back(event.clone());
+        if self.ring.len() > limits::REPLAYED_EVENTS {
+            self.ring.pop_front();
+        }
+        // Now and then one is lost: dockerd drops them silently for who reads slowly.
+        if self.stream.is_some() && self.dice.throw(64) != 63 {
+            let after = self.queue.back().map_or(self.now, |(_, at)| *at);
+            let at = after.max(self.now + Duration::from_millis(self.dice.throw(60)));
+            self.queue.push_back((event, at));
+        }
+    }
+
+    // ---- Docker.
+
+    fn list(&self, about: Option<&[Box<str>]>) -> Vec<Container> {
+        let wanted = |truth: &&Truth| about.is_none_or(|ids| ids.contains(&truth.id));
+        self.containers.iter().filter(wanted).map(|truth| truth.listed(self.now)).collect()
     }
 
     fn docker_answers(&mut self) {
-        let Some(asked) = self.asked.pop() else { return };
-        let outcome = if self.demands && !asked.versioned { Err(wants_version()) } else { Ok(self.list(&asked)) };
-        self.say(&asked, outcome);
+        if self.mood != Mood::Well || self.asked.is_empty() {
+            return;
+        }
+        let which = self.dice.throw(self.asked.len() as u64) as usize;
+        self.answer(which);
+    }
+
+    fn answer(&mut self, which: usize) {
+        let asked = self.asked.remove(which);
+        if self.demands && !asked.versioned {
+            return self.say(&asked, Err(wants_version()));
+        }
+        let about = match &asked.question {
+            Question::Events { since } => return self.open_stream(asked.flight, *since),
+            Question::About(ids) => Some(ids.as_slice()),
+            Question::All => None,
+        };
+        // Docker looks at some moment between question and answer.
+        let containers = if self.dice.throw(2) == 0 { asked.then.clone() } else { self.list(about) };
+        self.say(&asked, Ok(Listed { containers, podman: None }));
+    }
+
+    fn open_stream(&mut self, flight: FlightId, since: Option<u64>) {
+        self.stream = Some(flight);
+        let since = since.expect("this is no Podman");
+        assert!(since <= self.unix(), "events would be missed");
+        self.queue = self.ring.iter().filter(|event| event.at >= since).map(|event| (event.clone(), self.now)).collect();
+        self.engine.docker_told(flight, &Told::Opened, self.now);
+    }
+
+    fn events_arrive(&mut self) {
+        if self.mood != Mood::Well {
+            return;
+        }
+        let Some(flight) = self.stream else { return };
+        while let Some((event, _)) = self.queue.pop_front_if(|(_, at)| *at <= self.now) {
+            let line = if self.dice.throw(64) == 63 { Line::TooLong } else { Line::Event(event.clone()) };
+            let news = line != Line::TooLong && self.seen.insert((event.id.clone(), event.what, event.at));
+            if news && !matches!(event.what, What::Renamed | What::Health(_) | What::Created) {
+                self.order += 1;
+                let read = Read { what: event.what, at: self.now, comebacks: self.comebacks, order: self.order };
+                self.read.insert(event.id, read);
+            }
+            self.engine.docker_told(flight, &Told::Line(line), self.now);
+        }
     }
 
     fn docker_fails(&mut self) {
-        let Some(asked) = self.asked.pop() else { return };
+        if self.asked.is_empty() && self.stream.is_none() {
+            return;
+        }
+        let which = self.dice.throw(self.asked.len() as u64 + 1) as usize;
+        if which == self.asked.len() {
+            return self.cut_stream();
+        }
         let faults = [
-            Fault::NoSocket,
-            Fault::Refused,
-            Fault::Denied,
             Fault::Reset,
             Fault::Broken(Broken::CutShort),
             Fault::NotAList,
             Fault::Status(500, "no".into()),
             Fault::Full,
-            Fault::Full,
+            Fault::Refused,
+            Fault::Denied,
         ];
         let fault = faults[self.dice.throw(faults.len() as u64) as usize].clone();
+        let asked = self.asked.remove(which);
         self.say(&asked, Err(fault));
     }
 
-    fn say(&mut self, asked: &Asked, outcome: Outcome) {
+    fn cut_stream(&mut self) {
+        if let Some(flight) = self.stream.take() {
+            self.queue.clear();
+            self.engine.docker_said(flight, Err(Fault::Broken(Broken::CutShort)), self.now);
+        }
+    }
+
+    fn say(&mut self, asked: &Asked, outcome: Result<Listed, Fault>) {
+        let is_stream = matches!(asked.question, Question::Events { .. });
         match &outcome {
-            Ok(_) => self.note(None),
-            Err(Fault::Full) => {}
-            Err(Fault::WantsVersion(_)) => assert!(!asked.versioned),
-            Err(fault) => self.note(Some(fault.clone())),
+            Ok(listed) => {
+                (self.rest, self.gone_since) = (None, None);
+                self.comebacks += u32::from(std::mem::take(&mut self.refused));
+                self.agree(asked, &listed.containers);
+            }
+            Err(Fault::Full) if asked.question == Question::All => {}
+            // It is repeated at once, whatever else has failed: Docker has just spoken.
+            Err(Fault::WantsVersion(_)) => self.rest = None,
+            Err(fault) if !is_stream || fault.is_refusal() => self.found_gone(fault),
+            Err(_) => {}
         }
         self.engine.docker_said(asked.flight, outcome, self.now);
     }
 
-    fn note(&mut self, fault: Option<Fault>) {
-        let pause = fault.as_ref().map(|fault| if fault.is_refusal() { limits::REFUSED_PAUSE } else { limits::FIRST_PAUSE * 3 / 4 });
-        self.rest = pause.map(|pause| self.now + pause);
-        self.fault = fault;
+    /// A list that was asked for after a death was read, and shows it, has agreed: what later lists say is newer.
+    fn agree(&mut self, asked: &Asked, containers: &[Container]) {
+        self.read.retain(|id, read| {
+            let about = if let Question::About(ids) = &asked.question { ids.contains(id) } else { true };
+            let listed = containers.iter().find(|container| container.id == *id).map(|container| container.state);
+            let dead = !matches!(listed, Some(State::Running | State::Paused));
+            let agrees = about && asked.order > read.order && if read.what == What::Paused { listed != Some(State::Running) } else { dead };
+            !agrees
+        });
+    }
+
+    fn found_gone(&mut self, fault: &Fault) {
+        let pause = if fault.is_refusal() { limits::REFUSED_PAUSE } else { limits::FIRST_PAUSE * 3 / 4 };
+        self.rest = Some(self.now + pause);
+        self.gone_since.get_or_insert(self.now);
+        self.refused |= matches!(fault, Fault::NoSocket | Fault::Refused);
+    }
+
+    fn mood_swings(&mut self) {
+        let next = [Mood::Well, Mood::Hangs, Mood::Gone][self.dice.throw(3) as usize];
+        self.take_mood(next);
+    }
+
+    fn take_mood(&mut self, next: Mood) {
+        if next == Mood::Gone && self.mood != Mood::Gone {
+            self.cut_stream();
+            for asked in std::mem::take(&mut self.asked) {
+                self.say(&asked, Err(Fault::Reset));
+            }
+        }
+        if self.mood == Mood::Gone && next != Mood::Gone {
+            self.ring.clear();
+            // Without live-restore the containers have died with it, and nobody says so.
+            if self.dice.throw(2) == 0 {
+                for truth in &mut self.containers {
+                    if truth.life == State::Running || truth.life == State::Paused {
+                        truth.life = State::Exited;
+                    }
+                }
+            }
+            self.containers.iter_mut().for_each(|truth| truth.lie = None);
+            self.demands = self.dice.throw(4) == 0;
+        }
+        self.mood = next;
     }
 
     /// It must change nothing, whatever it says.
@@ -246,99 +564,224 @@ impl<'a> World<'a> {
         }
         let which = self.dice.throw(self.forgotten.len() as u64) as usize;
         let asked = self.forgotten.swap_remove(which);
-        let outcome = if self.dice.throw(2) == 0 { Ok(self.list(&asked)) } else { Err(Fault::Reset) };
-        self.engine.docker_said(asked.flight, outcome, self.now);
+        if self.dice.throw(2) == 0 {
+            self.engine.docker_said(asked.flight, Ok(Listed { containers: Vec::new(), podman: None }), self.now);
+        } else {
+            self.engine.docker_told(asked.flight, &Told::Opened, self.now);
+        }
         while let Some(action) = self.engine.next_action(self.now) {
-            assert!(!matches!(action, Action::DockerFound | Action::DockerLost(_)), "a late answer is believed");
+            assert!(!matches!(action, Action::DockerFound | Action::DockerLost(_) | Action::Live), "a late answer is believed");
             self.act(action);
         }
     }
 
-    fn perform(&mut self) {
-        while let Some(action) = self.engine.next_action(self.now) {
-            self.act(action);
-        }
-    }
+    // ---- What the engine wants.
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Answer(ticket, answer) => self.answered(ticket, &answer),
-            Action::Ask(flight, _, version) => {
-                assert!(self.rest.is_none_or(|rest| rest <= self.now), "Docker is not left alone after a fault");
-                self.asked.push(Asked { flight, at: self.now, version: self.version(), versioned: version.is_some() });
+            Action::Answer(ticket, answer) => self.told(ticket, &answer, false),
+            Action::Verdict(ticket, app, stale) => {
+                let answer = self.engine.verdict(&app).map_or(Answer::NoContainer(app), |verdict| verdict.answer.clone());
+                self.told(ticket, &answer, stale);
+            }
+            Action::Ask(flight, question, version) => {
+                assert!(self.rest.is_none_or(|rest| rest <= self.now), "Docker is not left alone after it was found gone");
+                let about = if let Question::About(ids) = &question { Some(ids.as_slice()) } else { None };
+                self.order += 1;
+                let asked =
+                    Asked { flight, at: self.now, order: self.order, versioned: version.is_some(), then: self.list(about), question };
+                if self.mood == Mood::Gone {
+                    self.say(&asked, Err(Fault::NoSocket));
+                } else {
+                    self.asked.push(asked);
+                }
             }
             Action::Forget(flight) => {
-                let fault = match self.asked.iter().position(|asked| asked.flight == flight) {
-                    Some(at) => {
-                        self.forgotten.push(self.asked.remove(at));
-                        Fault::Late
-                    }
-                    // It had not left: the socket's queue was full.
-                    None => Fault::Full,
-                };
-                self.note(Some(fault));
+                let known = self.asked.iter().position(|asked| asked.flight == flight).map(|at| self.asked.remove(at));
+                let is_stream = known.as_ref().is_some_and(|asked| matches!(asked.question, Question::Events { .. }));
+                self.forgotten.extend(known);
+                if !is_stream {
+                    self.found_gone(&Fault::Late);
+                }
             }
             Action::Metrics(_) => panic!("nobody asked for them"),
-            Action::DockerFound => assert_eq!(self.fault, None),
-            Action::DockerLost(fault) => assert_eq!(self.fault, Some(fault)),
+            Action::DockerFound => assert_eq!(self.gone_since, None),
+            Action::DockerLost(_) => assert!(self.gone_since.is_some()),
+            Action::Live => assert!(self.stream.is_some(), "live without a stream"),
+            Action::Blind(_) => {}
         }
     }
 
-    fn answered(&mut self, ticket: Ticket, answer: &Answer) {
+    fn told(&mut self, ticket: Ticket, answer: &Answer, stale: bool) {
         let at = self.probes.iter().position(|probe| probe.ticket == ticket);
         let probe = self.probes.remove(at.expect("an answer to nobody, or a second one"));
-        assert!(self.now < probe.came + TIMEOUT || matches!(answer, Answer::Unknown(_)), "late, and not said so");
+        let due = self.now >= probe.came + TIMEOUT;
+        assert!(self.now <= probe.came + TIMEOUT, "late");
         self.answers += 1;
-        let (up, container) = match answer {
-            Answer::Up(shown) => (Some(true), &shown.container),
-            Answer::Down(Reason::Exited, shown) => (Some(false), &shown.container),
+        let trust = self.engine.trust(self.now);
+        assert_eq!(stale, trust == Trust::Stale && !matches!(answer, Answer::Unknown(_)), "{answer:?}");
+        match answer {
+            Answer::Unknown(Fault::Late) if due => {}
+            Answer::Unknown(_) => assert!(trust == Trust::Down, "what is known is not told: {answer:?} while {trust:?}"),
+            Answer::Up(shown) => {
+                assert!(name(probe.app).number_in(&shown.name).is_some(), "another app's container");
+                self.not_contradicted(&shown.container);
+                if trust == Trust::Blind {
+                    self.was_listed(&probe, |own| {
+                        own.iter().any(|container| container.id == shown.container.id && container.state == State::Running)
+                    });
+                }
+            }
+            Answer::Down(_, shown) => {
+                assert!(name(probe.app).number_in(&shown.name).is_some(), "another app's container");
+            }
             Answer::NoContainer(app) => {
                 assert_eq!(app.as_str(), APPS[probe.app]);
-                let versions = probe.version..=self.version();
-                let absent = |version: u64| self.own(probe.app, version).is_none();
-                assert!(versions.into_iter().any(absent), "it was there all the time since the probe came");
-                return;
-            }
-            Answer::Unknown(Fault::Late) if self.now >= probe.came + TIMEOUT => return,
-            Answer::Unknown(fault) => {
-                assert_eq!(Some(fault), self.fault.as_ref(), "Docker's state is known");
-                return;
+                if trust == Trust::Blind && self.read.is_empty() {
+                    self.was_listed(&probe, <[Container]>::is_empty);
+                }
             }
             other => panic!("{other:?}"),
-        };
-        let version: u64 = container.status.parse().unwrap();
-        assert!(version >= probe.version, "the facts are older than the probe: {version} < {}", probe.version);
-        assert_eq!(up, self.own(probe.app, version), "untrue, or about another app");
-    }
-
-    /// Whether the app was up in that version. `bk` has the container of `bk-1` too.
-    fn own(&self, app: usize, version: u64) -> Option<bool> {
-        let truth = self.truth[version as usize];
-        let second = if APPS[app] == "bk" { truth[3] } else { None };
-        match (truth[app], second) {
-            (Some(a), Some(b)) => Some(a || b),
-            (a, b) => a.or(b),
         }
     }
 
-    /// What holds after every step, besides what [`World::answered`] checks of each answer.
+    /// Whoever is told "up" is told so by facts that no event read before contradicts, until lists may.
+    fn not_contradicted(&self, container: &Container) {
+        let Some(read) = self.read.get(&container.id) else { return };
+        let stands = match read.what {
+            What::Died(_) | What::Removed => limits::DEATH_STANDS,
+            What::Paused => limits::CHANGE_STANDS,
+            _ => return,
+        };
+        let overtaken = self.now >= read.at + stands || self.comebacks != read.comebacks;
+        assert!(overtaken, "told up, though {read:?} was read {:?} ago", self.now - read.at);
+    }
+
+    /// While blind: the list said so at some moment after the probe came.
+    fn was_listed(&self, probe: &Probe, so: impl Fn(&[Container]) -> bool) {
+        let history = &self.history[probe.app];
+        let mut since = history.iter().rev();
+        let listed = since.by_ref().take_while(|(at, _)| *at >= probe.came).any(|(_, own)| so(own));
+        let before = history.iter().rev().find(|(at, _)| *at < probe.came).is_none_or(|(_, own)| so(own));
+        assert!(listed || before, "told from a list that was asked for before the probe came");
+    }
+
+    /// How each app is listed, whenever that changes.
+    fn remember(&mut self) {
+        let all = self.list(None);
+        for (app, history) in self.history.iter_mut().enumerate() {
+            let own: Vec<_> = all.iter().filter(|container| name(app).number_in(&container.names[0]).is_some()).cloned().collect();
+            if history.back().is_none_or(|(_, last)| *last != own) {
+                history.push_back((self.now, own));
+            }
+            // Nobody waits longer than this.
+            while history.len() > 1 && history[1].0 + 2 * TIMEOUT < self.now {
+                history.pop_front();
+            }
+        }
+    }
+
+    /// What holds after every turn, besides what is checked of each answer.
     fn check(&self) {
-        assert!(self.asked.len() <= 1, "more than one list on the wire");
+        let questions = |so: fn(&Question) -> bool| self.asked.iter().filter(|asked| so(&asked.question)).count();
+        assert!(questions(|question| *question == Question::All) <= 1, "more than one list on the wire");
+        assert!(questions(|question| matches!(question, Question::About(_))) <= 1, "more than one question about some");
+        let streams = questions(|question| matches!(question, Question::Events { .. }));
+        assert!(streams + usize::from(self.stream.is_some()) <= 1, "more than one stream");
+        let deadline = self.engine.next_deadline(self.now).expect("the engine always has something due");
+        assert!(deadline > self.now, "the loop would spin");
         for asked in &self.asked {
-            assert!(self.now < asked.at + TIMEOUT, "a question without an end");
+            assert!(self.now < asked.at + limits::LONGEST_LIST, "a question without an end");
         }
         for probe in &self.probes {
             assert!(self.now < probe.came + TIMEOUT, "a probe is forgotten");
-        }
-        let deadline = self.engine.next_deadline(self.now).expect("the engine always has something due");
-        assert!(deadline > self.now, "the loop would spin");
-        for probe in &self.probes {
             assert!(deadline <= probe.came + TIMEOUT, "the loop would sleep over a probe");
         }
         if self.asked.is_empty() {
-            assert!(deadline <= self.now + RESYNC, "Docker would never be asked again");
+            assert!(deadline <= self.now + limits::LONGEST_LIST * limits::LIST_REST, "Docker would never be asked again");
         }
     }
+
+    // ---- Calm.
+
+    /// Nothing new happens, and Docker is quick: what is then told has to be true.
+    fn calm_down(&mut self) {
+        self.take_mood(Mood::Well);
+        let (until, lists) = (self.now + CALM, self.engine.counts().lists);
+        // A list that took long makes the next one wait.
+        while self.now < until || self.engine.counts().lists < lists + 2 {
+            self.serve();
+            self.wait(Duration::from_millis(970));
+            self.turn();
+        }
+        assert_eq!(self.engine.trust(self.now), Trust::Live, "calm, and not live");
+        for app in 0..APPS.len() {
+            self.expect_truth(app);
+        }
+        self.a_death_and_a_start_are_told_at_once();
+        self.probes.clear();
+    }
+
+    /// Docker does all that it was asked to.
+    fn serve(&mut self) {
+        loop {
+            self.turn();
+            self.events_arrive();
+            self.turn();
+            if self.asked.is_empty() {
+                return;
+            }
+            self.answer(0);
+        }
+    }
+
+    fn expect_truth(&mut self, app: usize) {
+        let own: Vec<&Truth> = self.containers.iter().filter(|truth| name(app).number_in(&truth.name).is_some()).collect();
+        let up = own.iter().any(|truth| truth.serves());
+        let none = own.is_empty();
+        let trust = self.engine.trust(self.now);
+        let told = self.engine.verdict(&name(app)).map(|verdict| verdict.answer.clone());
+        let is_right = match &told {
+            None | Some(Answer::NoContainer(_)) => none,
+            Some(Answer::Up(_)) => up,
+            Some(Answer::Down(..)) => !up && !none,
+            Some(_) => false,
+        };
+        assert!(is_right, "{trust:?}, {}: told {told:?}, but {own:?}", APPS[app]);
+    }
+
+    fn a_death_and_a_start_are_told_at_once(&mut self) {
+        let Some(which) = self.containers.iter().position(|truth| truth.life == State::Running && truth.health.is_none()) else { return };
+        let app =
+            APPS.iter().position(|app| AppName::parse(app.as_bytes()).unwrap().number_in(&self.containers[which].name).is_some()).unwrap();
+        let id = self.containers[which].id.clone();
+        self.containers[which].life = State::Exited;
+        self.containers[which].lie = Some((State::Running, self.now + Duration::from_secs(5)));
+        self.queue.clear();
+        let (flight, unix) = (self.stream.unwrap(), self.unix());
+        let line = |what, at| Told::Line(Line::Event(Event { id: id.clone(), name: "".into(), what, at }));
+        self.engine.docker_told(flight, &line(What::Died(1), unix), self.now);
+        for _ in 0..30 {
+            self.serve();
+            self.expect_down(app, &id);
+            self.wait(Duration::from_millis(150));
+        }
+        self.containers[which].life = State::Running;
+        self.containers[which].lie = None;
+        self.engine.docker_told(flight, &line(What::Started, unix + 1), self.now);
+        self.serve();
+        self.expect_truth(app);
+    }
+
+    fn expect_down(&mut self, app: usize, id: &str) {
+        let told = self.engine.verdict(&name(app)).map(|verdict| verdict.answer.clone());
+        let shown = if let Some(Answer::Up(shown)) = &told { Some(&*shown.container.id) } else { None };
+        assert_ne!(shown, Some(id), "told up from a list, after its death was read");
+    }
+}
+
+fn name(app: usize) -> AppName {
+    AppName::parse(APPS[app].as_bytes()).unwrap()
 }
 
 fn wants_version() -> Fault {
@@ -354,13 +797,19 @@ pub fn script(bytes: &[u8]) {
     while !matches!(world.dice, Dice::Script([])) {
         world.step();
     }
+    world.calm_down();
 }
 
 #[cfg(test)]
 fn run(seed: u64, steps: u32) -> u64 {
     let mut world = World::new(Dice::Seed(seed));
     for step in 0..steps {
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.step()));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            world.step();
+            if step % 250 == 249 {
+                world.calm_down();
+            }
+        }));
         if let Err(fault) = outcome {
             eprintln!("SIMULATION_SEED={seed} fails at step {step}");
             std::panic::resume_unwind(fault);
@@ -378,10 +827,10 @@ mod tests {
         let number = |name: &str| std::env::var(name).ok().map(|value| value.parse().unwrap());
         let seeds = match number("SIMULATION_SEED") {
             Some(seed) => seed..seed + 1,
-            None => 0..number("SIMULATION_SEEDS").unwrap_or(2000),
+            None => 0..number("SIMULATION_SEEDS").unwrap_or(1000),
         };
         let runs = seeds.end - seeds.start;
         let answers: u64 = seeds.map(|seed| run(seed, 500)).sum();
-        assert!(answers > 50 * runs, "{answers} answers in {runs} runs show nothing");
+        assert!(answers > 30 * runs, "{answers} answers in {runs} runs show nothing");
     }
 }

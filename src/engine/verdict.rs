@@ -35,21 +35,29 @@ pub struct Shown {
     pub container: Container,
 }
 
-/// The verdict on an app, given all containers.
+/// One container of an app, and why it does not serve, if it does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// The container.
+    pub container: &'a Container,
+    /// Its fault.
+    pub fault: Option<Reason>,
+}
+
+/// The verdict on an app, given its containers.
 #[must_use]
-pub fn judge(app: &AppName, containers: &[Container], policy: Policy, health: DockerHealth) -> Answer {
-    let mut own: Vec<_> = containers.iter().filter_map(|container| Own::of(app, container)).collect();
+pub fn judge<'a>(app: &AppName, members: impl Iterator<Item = Member<'a>>, policy: Policy) -> Answer {
+    let mut own: Vec<_> = members.filter_map(|member| Own::of(app, member)).collect();
     own.sort_by(|a, b| b.age().cmp(&a.age()));
 
-    let judged = |own: &Own<'_>| fault(own.container, health);
     let decides = match policy {
-        Policy::Any => own.iter().find(|own| judged(own).is_none()),
-        Policy::All => own.iter().find(|own| judged(own).is_some()),
+        Policy::Any => own.iter().find(|own| own.fault.is_none()),
+        Policy::All => own.iter().find(|own| own.fault.is_some()),
         Policy::Newest => None,
     };
     match decides.or(own.first()) {
         None => Answer::NoContainer(*app),
-        Some(own) => match judged(own) {
+        Some(own) => match own.fault {
             None => Answer::Up(Box::new(own.shown())),
             Some(reason) => Answer::Down(reason, Box::new(own.shown())),
         },
@@ -57,7 +65,8 @@ pub fn judge(app: &AppName, containers: &[Container], policy: Policy, health: Do
 }
 
 /// Why a container does not serve, if it does not.
-fn fault(container: &Container, health: DockerHealth) -> Option<Reason> {
+#[must_use]
+pub fn fault(container: &Container, health: DockerHealth) -> Option<Reason> {
     match container.state {
         State::Running => match (health, container.health) {
             (DockerHealth::Respect, Health::Starting) => Some(Reason::Starting),
@@ -76,16 +85,17 @@ fn fault(container: &Container, health: DockerHealth) -> Option<Reason> {
 /// One of the app's containers.
 struct Own<'a> {
     container: &'a Container,
+    fault: Option<Reason>,
     name: &'a str,
     number: &'a str,
 }
 
 impl<'a> Own<'a> {
-    fn of(app: &AppName, container: &'a Container) -> Option<Self> {
+    fn of(app: &AppName, Member { container, fault }: Member<'a>) -> Option<Self> {
         let matches = container.names.iter().filter_map(|name| Some((app.number_in(name)?, &**name)));
         // While it is renamed it can have two names; the greater number is the later one.
         let (number, name) = matches.max_by_key(|(number, _)| (number.len(), *number))?;
-        Some(Self { container, name, number })
+        Some(Self { container, fault, name, number })
     }
 
     /// The greatest is the newest: the time of creation, then the number in the name (without leading zeros, the longer is the
@@ -134,7 +144,8 @@ mod tests {
     /// The name shown and `up` or the reason; or `none`.
     fn verdict(containers: &[&str], policy: Policy, health: DockerHealth) -> String {
         let containers: Vec<_> = containers.iter().map(|words| container(words)).collect();
-        match judge(&AppName::parse(b"app").unwrap(), &containers, policy, health) {
+        let members = containers.iter().map(|container| Member { container, fault: fault(container, health) });
+        match judge(&AppName::parse(b"app").unwrap(), members, policy) {
             Answer::Up(shown) => format!("{} up", shown.name),
             Answer::Down(reason, shown) => format!("{} {}", shown.name, reason.word()),
             Answer::NoContainer(_) => "none".into(),

@@ -42,7 +42,7 @@ pub enum Wait {
 pub struct Hits {
     /// A request was left lying since [`limits::PIPELINE`] replies were owed.
     pub pipeline: u64,
-    /// A request was left lying since [`limits::UNSENT_BYTES`] were unsent.
+    /// [`limits::UNSENT_BYTES`] were unsent, so that no further request is read.
     pub unsent: u64,
     /// The connection ends since the body is longer than [`limits::BODY_BYTES`], or its length is not known.
     pub body: u64,
@@ -135,8 +135,7 @@ impl Inbound {
             }
             if rest.is_empty() || !self.may_read() {
                 if !rest.is_empty() && self.phase == Phase::Open {
-                    let hit = if self.owed.len() < limits::PIPELINE { &mut self.hits.unsent } else { &mut self.hits.pipeline };
-                    *hit = hit.wrapping_add(1);
+                    self.hits.pipeline = self.hits.pipeline.wrapping_add(1);
                 }
                 break;
             }
@@ -159,7 +158,7 @@ impl Inbound {
                     let number = self.owe(head.request.method);
                     ask(number, head.request);
                 }
-                Err(bad) => refused = Some(self.refuse(bad)),
+                Err(bad) => refused = Some(self.refuse(bad, rest)),
             }
         }
         if self.phase != Phase::Open {
@@ -176,25 +175,31 @@ impl Inbound {
         number
     }
 
-    fn refuse(&mut self, bad: Bad) -> (u32, Bad) {
+    fn refuse(&mut self, bad: Bad, bytes: &[u8]) -> (u32, Bad) {
         self.phase = Phase::Last;
         self.partial = false;
-        self.stored = Vec::new();
-        // Whatever it was, a body tells its sender more than its absence.
-        (self.owe(Method::Other), bad)
+        // Whatever else it was, a body tells its sender more than its absence; but never one after HEAD (RFC 9110 section 9.3.2).
+        let method = if bytes.starts_with(b"HEAD ") { Method::Head } else { Method::Other };
+        (self.owe(method), bad)
+    }
+
+    /// Refuses what is stored of a request that will never be complete.
+    fn refuse_stored(&mut self, bad: Bad) -> Option<(u32, Bad)> {
+        let stored = std::mem::take(&mut self.stored);
+        (self.phase == Phase::Open && self.partial).then(|| self.refuse(bad, &stored))
     }
 
     /// The client closed its writing side. The start of a request that will never be complete is refused.
     pub fn end(&mut self) -> Option<(u32, Bad)> {
         self.ended = true;
-        let refused = (self.phase == Phase::Open && self.partial).then(|| self.refuse(Bad::CutShort));
+        let refused = self.refuse_stored(Bad::CutShort);
         self.finish();
         refused
     }
 
     /// The rest of a request did not come in time: what was begun is refused, and nothing more is read.
     pub fn late(&mut self) -> Option<(u32, Bad)> {
-        let refused = (self.phase == Phase::Open && self.partial).then(|| self.refuse(Bad::Late));
+        let refused = self.refuse_stored(Bad::Late);
         self.finish();
         refused
     }
@@ -213,6 +218,7 @@ impl Inbound {
         let front = self.next.wrapping_sub(u32::try_from(self.owed.len()).unwrap_or(0));
         let place = usize::try_from(number.wrapping_sub(front)).unwrap_or(usize::MAX);
         let last = self.phase == Phase::Last && place.saturating_add(1) == self.owed.len();
+        let before = self.unsent().len();
         let Some(owed) = self.owed.get_mut(place) else {
             debug_assert!(false, "a reply to a request that was not made or is answered");
             return;
@@ -227,6 +233,9 @@ impl Inbound {
         while let Some(ready) = self.owed.front_mut().and_then(|owed| owed.ready.take()) {
             self.unsent.extend_from_slice(&ready);
             self.owed.pop_front();
+        }
+        if before < limits::UNSENT_BYTES && self.unsent().len() >= limits::UNSENT_BYTES {
+            self.hits.unsent = self.hits.unsent.wrapping_add(1);
         }
     }
 

@@ -79,13 +79,16 @@ fn understand(status: u16, headers: &[httparse::Header<'_>]) -> Result<Head, Bro
 
     let mut lengths = values("content-length");
     let length = lengths.next();
+    let is_coded = values("transfer-encoding").next().is_some();
     let codings: Vec<_> = values("transfer-encoding").flat_map(elements).collect();
     let framing = match (length, codings.as_slice()) {
         // No body, whatever the head says.
         _ if matches!(status, 204 | 304) => Framing::Length(0),
-        (Some(length), []) if lengths.all(|other| other == length) => Framing::Length(content_length(length).ok_or(Broken::Framing)?),
+        (Some(length), []) if !is_coded && lengths.all(|other| other == length) => {
+            Framing::Length(content_length(length).ok_or(Broken::Framing)?)
+        }
         (None, [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
-        (None, []) => Framing::UntilClose,
+        (None, []) if !is_coded => Framing::UntilClose,
         _ => return Err(Broken::Framing),
     };
     Ok(Head { status, framing, fields })

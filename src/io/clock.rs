@@ -39,6 +39,12 @@ impl Clock {
         self.now
     }
 
+    /// The present second of Unix time.
+    #[must_use]
+    pub const fn unix(&self) -> Duration {
+        Duration::from_secs(self.second)
+    }
+
     /// The present second as an HTTP date.
     #[must_use]
     pub fn date(&self) -> &str {

@@ -43,8 +43,7 @@ impl Listening {
                 | (
                     _,
                     Some(
-                        libc::EPERM
-                        | libc::EPROTO
+                        libc::EPROTO
                         | libc::ENOPROTOOPT
                         | libc::EHOSTDOWN
                         | libc::ENONET
@@ -67,12 +66,14 @@ impl Listening {
 pub fn listen(addresses: &[Listen], registry: &Registry, first: usize) -> Result<Vec<Listening>, String> {
     let mut all: Vec<Listening> = Vec::new();
     let mut bound: Vec<Address> = Vec::new();
+    // `::` takes the connections of `0.0.0.0` too, but not the other way round, so it comes first.
+    let mut addresses: Vec<_> = addresses.iter().collect();
+    addresses.sort_by_key(|listen| !matches!(&listen.address, Address::Tcp(address) if address.is_ipv6() && address.ip().is_unspecified()));
     for Listen { address, optional } in addresses {
         let listener = match Listener::bind(address) {
             Ok(listener) => listener,
             // A host without IPv6.
             Err(error) if *optional && is_not_here(&error) => continue,
-            // `::` takes the connections of `0.0.0.0` too, unless the system says otherwise.
             Err(error) if error.kind() == ErrorKind::AddrInUse && is_taken_by_ours(address, &bound) => continue,
             Err(error) => return Err(format!("cannot listen on {address}: {error}{}", hint(&error))),
         };

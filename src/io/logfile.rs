@@ -3,20 +3,35 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+#[expect(clippy::disallowed_types, reason = "a logger is shared by its nature; the one thread never waits for itself")]
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use env_logger::{Builder, Target};
-use log::{Level, LevelFilter, Record};
+use log::{Level, LevelFilter, Record, info, warn};
 
 use crate::config::NAME;
 
-/// Set on SIGHUP. The logger is behind a lock of its own crate, so this is how it is told.
-static REOPEN: AtomicBool = AtomicBool::new(false);
+/// The file, if the log goes to one.
+#[expect(clippy::disallowed_types, reason = "a logger is shared by its nature; the one thread never waits for itself")]
+static FILE: Mutex<Option<LogFile>> = Mutex::new(None);
 
-/// Makes the next line open the file anew, so that the old one can be rotated away.
+struct LogFile {
+    path: PathBuf,
+    file: File,
+}
+
+/// Opens the file anew, so that the old one can be rotated away. On stderr there is nothing to do.
 pub fn reopen() {
-    REOPEN.store(true, Ordering::Relaxed);
+    let reopened = match FILE.lock().as_deref_mut() {
+        Ok(Some(log)) => append(&log.path).map(|file| log.file = file),
+        Ok(None) | Err(_) => return,
+    };
+    match reopened {
+        Ok(()) => info!("log reopened"),
+        // The old one serves on: a log that is rotated late is better than none.
+        Err(error) => warn!("cannot reopen the log: {error}"),
+    }
 }
 
 /// Starts to log: into the folder if one is given and can be written, else on stderr, for the journal if `journal` says that
@@ -24,16 +39,38 @@ pub fn reopen() {
 pub fn start(level: LevelFilter, folder: Option<&Path>, journal: bool) -> Option<String> {
     let mut builder = Builder::new();
     builder.filter_level(level);
-    let file = folder.map(LogFile::open).transpose();
-    let warning = file.as_ref().err().map(|(path, error)| format!("cannot log to {}: {error}; logging to stderr", path.display()));
-    match file {
-        Ok(Some(file)) => builder.target(Target::Pipe(Box::new(file))).format(timed),
+    let mut warning = None;
+    if let Some(folder) = folder {
+        let path = folder.join(format!("{NAME}.log"));
+        match append(&path) {
+            Ok(file) => {
+                if let Ok(mut place) = FILE.lock() {
+                    *place = Some(LogFile { path, file });
+                }
+                builder.target(Target::Pipe(Box::new(ToFile))).format(timed).init();
+                return None;
+            }
+            Err(error) => warning = Some(format!("cannot log to {}: {error}; logging to stderr", path.display())),
+        }
+    }
+    if journal {
         // The journal knows the time, and takes the priority off the front of a line (sd-daemon(3)).
-        _ if journal => builder.format(|out, record| writeln!(out, "<{}>{}", priority(record.level()), record.args())),
-        _ => builder.format(timed),
-    };
+        builder.format(|out, record| writeln!(out, "<{}>{}", priority(record.level()), record.args()));
+    } else {
+        builder.format(timed);
+    }
     builder.init();
     warning
+}
+
+/// Whether the log goes to a file.
+#[must_use]
+pub fn is_file() -> bool {
+    FILE.lock().is_ok_and(|file| file.is_some())
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 fn timed(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
@@ -51,37 +88,17 @@ const fn priority(level: Level) -> u8 {
     }
 }
 
-struct LogFile {
-    path: PathBuf,
-    file: File,
-}
+struct ToFile;
 
-impl LogFile {
-    fn open(folder: &Path) -> Result<Self, (PathBuf, io::Error)> {
-        let path = folder.join(format!("{NAME}.log"));
-        match append(&path) {
-            Ok(file) => Ok(Self { path, file }),
-            Err(error) => Err((path, error)),
-        }
-    }
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
-}
-
-impl Write for LogFile {
+impl Write for ToFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if REOPEN.swap(false, Ordering::Relaxed)
-            // If it cannot be opened the old one serves on: a log that is rotated late is better than none.
-            && let Ok(file) = append(&self.path)
-        {
-            self.file = file;
+        match FILE.lock().as_deref_mut() {
+            Ok(Some(log)) => log.file.write(bytes),
+            Ok(None) | Err(_) => Ok(bytes.len()),
         }
-        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }

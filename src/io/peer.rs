@@ -7,7 +7,7 @@ use mio::event::Event;
 
 use super::deadlines::Due;
 use super::sock::Stream;
-use crate::docker::exchange::Outcome;
+use crate::docker::exchange::{Outcome, Told};
 use crate::docker::{Exchange, Fault};
 use crate::engine::FlightId;
 use crate::http::{Inbound, Wait};
@@ -25,7 +25,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) enum Role {
     Client(Client),
-    /// A question to Docker. Boxed, since there are few of these and many clients.
+    /// A question to Docker, the stream of events too. Boxed, since there are few of these and many clients.
     Docker(FlightId, Box<Exchange>),
 }
 
@@ -37,6 +37,9 @@ pub(super) struct Client {
     pub(super) since: Instant,
     /// There was no room for it: it is told what is at hand, and goes.
     pub(super) extra: bool,
+    /// The turn it last had a share of, and what is left of that.
+    pub(super) turn: u64,
+    pub(super) share: usize,
 }
 
 /// A connection and what is known of its readiness: an edge is told once, so that readiness is state, cleared when a read or a
@@ -81,6 +84,11 @@ impl Socket {
         self.readable
     }
 
+    /// The next read is worth trying, whatever the poll has said.
+    pub(super) const fn try_reading(&mut self) {
+        self.readable = true;
+    }
+
     /// Reads, if it is known that there may be something.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
         while self.readable {
@@ -91,7 +99,8 @@ impl Socket {
                 }
                 Ok(length) => {
                     // A read that did not fill the buffer has drained the socket, and saves the one that would say so; unless the
-                    // end is behind it, which no further edge announces.
+                    // end is behind it, which no further edge announces. (TCP's urgent data would cut a read short too; no client
+                    // of HTTP sends any, and who does waits for itself.)
                     self.readable = length == buffer.len() || self.ended;
                     return Ok(Got::Bytes(length));
                 }
@@ -140,15 +149,14 @@ pub(super) enum Round<T> {
     Over(T),
 }
 
-/// A round with Docker: writes what is unsent, reads what may be read.
-pub(super) fn exchange(socket: &mut Socket, exchange: &mut Exchange, scratch: &mut [u8], share: usize) -> Round<Outcome> {
-    match round(socket, exchange, scratch, share) {
-        Ok(round) => round,
-        Err(error) => Round::Over(Err(fault(&error))),
-    }
-}
-
-fn round(socket: &mut Socket, exchange: &mut Exchange, scratch: &mut [u8], share: usize) -> io::Result<Round<Outcome>> {
+/// A round with Docker: writes what is unsent, reads what may be read, hands on what the stream tells.
+pub(super) fn exchange(
+    socket: &mut Socket,
+    exchange: &mut Exchange,
+    scratch: &mut [u8],
+    share: usize,
+    mut tell: impl FnMut(Told),
+) -> io::Result<Round<Outcome>> {
     if !socket.is_connected()? {
         return Ok(Round::Waits);
     }
@@ -165,7 +173,7 @@ fn round(socket: &mut Socket, exchange: &mut Exchange, scratch: &mut [u8], share
             Got::Nothing => return Ok(Round::Waits),
             Got::End => return Ok(Round::Over(exchange.end())),
             Got::Bytes(length) => {
-                if let Some(outcome) = exchange.feed(scratch.get(..length).unwrap_or_default()) {
+                if let Some(outcome) = exchange.feed(scratch.get(..length).unwrap_or_default(), &mut tell) {
                     return Ok(Round::Over(outcome));
                 }
                 left = left.saturating_sub(length);

@@ -3,15 +3,16 @@
 //! ```text
 //! wait until somebody is ready or due
 //! read the clock                                 -- the only reading
-//! each event: remember readiness, put the peer on the list
-//! each due peer: close it, or say 408, by what it waited for
-//! until the list and the engine's actions are empty:
+//! each event: remember readiness, put the peer on the list; Docker in front, so that its events are read before all else
+//! work off the list and the engine's actions:
 //!     a round with each peer of the list: write what is unsent, read what may be read, feed, ask
 //!     carry out the engine's actions, which put peers on the list
+//! each due peer: close it, or say 408, by what it waited for    -- after what has come was read
+//! work, accept those who wait at the door, work
 //! ```
 //!
-//! A peer that has had its share of a round is left for the next turn, so that nobody holds the loop. `advance` alone reads and
-//! writes, `close` alone ends a peer, `perform` alone makes deeds of actions.
+//! A peer that has had its share of a turn is left for the next one, so that nobody holds the loop. `advance` alone reads and
+//! writes, `close_client` and `close_docker` alone end a peer, `perform` alone makes deeds of actions.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,10 +30,10 @@ use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
 use super::sock::Stream;
 use crate::answers::{self, Words};
 use crate::config::{Address, Config, Listen};
-use crate::docker::exchange::Outcome;
 use crate::docker::{ApiVersion, Exchange, Question};
 use crate::engine::route::route;
-use crate::engine::{Action, Answer, Engine, FlightId, Settings, Ticket};
+use crate::engine::view::Verdict;
+use crate::engine::{Action, Answer, AppName, Engine, FlightId, Settings, Ticket};
 use crate::http::reply::Kind;
 use crate::http::{Bad, Inbound, Reply, Wait};
 use crate::limits;
@@ -55,6 +56,7 @@ pub struct Server {
     /// Peers with something to do in this turn, and in the next one.
     list: VecDeque<Id>,
     later: Vec<Id>,
+    turn: u64,
     /// The peers that carry questions to Docker.
     flights: Vec<(FlightId, Id)>,
     engine: Engine,
@@ -83,6 +85,7 @@ impl Server {
         let clock = Clock::new();
         let settings = Settings {
             docker_timeout: config.docker_timeout,
+            docker_grace: config.docker_grace,
             resync: config.resync,
             policy: config.policy,
             docker_health: config.docker_health,
@@ -102,8 +105,9 @@ impl Server {
             deadlines: Deadlines::default(),
             list: VecDeque::new(),
             later: Vec::new(),
+            turn: 0,
             flights: Vec::new(),
-            engine: Engine::new(settings, seed, clock.now()),
+            engine: Engine::new(settings, seed, clock.now(), clock.unix()),
             clock,
             scratch: vec![0; limits::READ_BYTES],
             stops_at: None,
@@ -120,7 +124,7 @@ impl Server {
     /// When there is no poll to be had any more.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
-        self.settle();
+        self.work();
         while !self.is_done() {
             match self.poll.poll(&mut events, self.patience()) {
                 Ok(()) => {}
@@ -128,6 +132,7 @@ impl Server {
                 Err(error) => return Err(error),
             }
             self.clock.read();
+            self.turn = self.turn.wrapping_add(1);
             for event in &events {
                 match event.token().0 {
                     SIGNALS => self.signalled(),
@@ -146,9 +151,12 @@ impl Server {
                 }
             }
             self.list.extend(self.later.drain(..));
+            self.work();
             self.expire();
             self.engine.due(self.clock.now());
-            self.settle();
+            self.work();
+            self.accept();
+            self.work();
         }
         info!("stopped clients={}", self.traffic.clients);
         Ok(())
@@ -170,15 +178,14 @@ impl Server {
     }
 
     /// Does all that can be done without waiting.
-    fn settle(&mut self) {
-        self.accept();
+    fn work(&mut self) {
         loop {
             while let Some(id) = self.list.pop_front() {
                 self.advance(id);
             }
             match self.engine.next_action(self.clock.now()) {
                 Some(action) => self.perform(action),
-                None if self.list.is_empty() => return,
+                None if self.list.is_empty() => break,
                 None => {}
             }
         }
@@ -188,7 +195,6 @@ impl Server {
         let signals: Vec<i32> = self.signals.pending().collect();
         if signals.contains(&libc::SIGHUP) {
             logfile::reopen();
-            info!("log reopened");
         }
         if signals.iter().any(|&signal| signal == libc::SIGTERM || signal == libc::SIGINT) {
             self.stop();
@@ -199,17 +205,28 @@ impl Server {
     fn stop(&mut self) {
         let now = self.clock.now();
         let patience = if self.stops_at.is_some() { Duration::ZERO } else { limits::DRAIN };
+        if self.stops_at.replace(now + patience).is_none() {
+            // Whoever is at the door has been let in by the kernel.
+            self.accept();
+        }
         info!("stopping clients={} patience={}", self.traffic.clients, humantime::format_duration(patience));
-        self.stops_at = Some(now + patience);
-        self.listeners.clear();
         let clients: Vec<Id> = self.peers.iter().filter(|(_, peer)| matches!(peer.role, Role::Client(_))).map(|(id, _)| id).collect();
-        for id in clients {
-            let Some(Peer { role: Role::Client(client), .. }) = self.peers.get_mut(id) else { continue };
-            client.inbound.finish();
-            if client.inbound.is_done() && !client.inbound.is_lingering() {
-                self.close_client(id, Closed::Stop);
+        for &id in &clients {
+            if let Some(peer) = self.peers.get_mut(id) {
+                // What has come by now is still answered.
+                peer.socket.try_reading();
+                enlist(&mut self.list, id, peer);
             }
         }
+        self.work();
+        for id in clients {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            if let Role::Client(client) = &mut peer.role {
+                client.inbound.finish();
+            }
+            enlist(&mut self.list, id, peer);
+        }
+        self.listeners.clear();
     }
 
     // ---- Clients come.
@@ -219,6 +236,7 @@ impl Server {
             return;
         }
         self.accept_again = None;
+        let mut made_room = false;
         for at in 0..self.listeners.len() {
             for _ in 0..limits::ROUND_ACCEPTS {
                 let Some(listening) = self.listeners.get_mut(at).filter(|listening| listening.ready) else { break };
@@ -228,12 +246,13 @@ impl Server {
                     Accepted::Theirs => {}
                     Accepted::Ours(error) => {
                         self.traffic.accept_failures = self.traffic.accept_failures.wrapping_add(1);
-                        // The longest idle client makes room here too; if there is none, time does.
-                        if !self.make_room() {
-                            self.say_full(&error.to_string());
+                        self.say_full(&error.to_string());
+                        // The longest idle client makes room here too, one in a turn; after that, time does.
+                        if made_room || !self.make_room() {
                             self.accept_again = Some(self.clock.now() + limits::ACCEPT_PAUSE);
                             return;
                         }
+                        made_room = true;
                     }
                 }
             }
@@ -242,9 +261,11 @@ impl Server {
 
     fn welcome(&mut self, stream: Stream) {
         let limit = u64::try_from(self.config.max_clients).unwrap_or(u64::MAX);
-        let extra = self.traffic.clients >= limit && !self.make_room();
+        while self.traffic.clients >= limit && self.make_room() {}
+        // One that made room may have been an extra one itself.
+        let extra = self.traffic.clients >= limit;
         if extra {
-            self.say_full("all places are taken by clients who wait for Docker");
+            self.say_full("all places are taken");
             if self.traffic.clients >= limit.saturating_add(limits::EXTRA_CLIENTS as u64) {
                 self.traffic.turned_away = self.traffic.turned_away.wrapping_add(1);
                 return;
@@ -252,8 +273,11 @@ impl Server {
             self.traffic.extra = self.traffic.extra.wrapping_add(1);
         }
         let inbound = Inbound::new();
-        let client = Client { wait: inbound.waiting(), inbound, since: self.clock.now(), extra };
-        let Some(id) = self.admit(Socket::new(stream, true), Role::Client(client)) else { return };
+        let client = Client { wait: inbound.waiting(), inbound, since: self.clock.now(), extra, turn: 0, share: 0 };
+        let id = match self.admit(Socket::new(stream, true), Role::Client(client)) {
+            Ok(id) => id,
+            Err(error) => return warn!("cannot poll a client: {error}"),
+        };
         self.traffic.accepted = self.traffic.accepted.wrapping_add(1);
         self.traffic.clients = self.traffic.clients.saturating_add(1);
         debug!("client came connection={}", id.to_usize());
@@ -262,7 +286,10 @@ impl Server {
 
     /// Ends the connection that has waited for its client the longest, if there is one to whom nothing is owed.
     fn make_room(&mut self) -> bool {
+        let now = self.clock.now();
         let idle = self.peers.iter().filter_map(|(id, peer)| match &peer.role {
+            // It came in this turn: nobody has looked yet whether it has asked.
+            Role::Client(Client { wait: (Wait::Request, 0), since, .. }) if *since == now => None,
             Role::Client(Client { wait: (Wait::Request | Wait::RestOfRequest | Wait::ClientToClose, _), since, .. }) => Some((*since, id)),
             Role::Client(_) | Role::Docker(..) => None,
         });
@@ -282,17 +309,14 @@ impl Server {
     }
 
     /// A new peer, known to the poll.
-    fn admit(&mut self, socket: Socket, role: Role) -> Option<Id> {
-        let id = self.peers.insert(Peer { socket, role, listed: false, due: Due::default() });
-        let peer = self.peers.get_mut(id)?;
+    fn admit(&mut self, mut socket: Socket, role: Role) -> io::Result<Id> {
+        let id = self.peers.next_id();
         // Both interests for good: edges cost nothing, and nothing is ever registered anew.
         let interests = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(peer.socket.stream_mut(), Token(id.to_usize()), interests) {
-            warn!("cannot poll a connection: {error}");
-            self.peers.remove(id);
-            return None;
-        }
-        Some(id)
+        self.poll.registry().register(socket.stream_mut(), Token(id.to_usize()), interests)?;
+        let admitted = self.peers.insert(Peer { socket, role, listed: false, due: Due::default() });
+        debug_assert_eq!(admitted, id);
+        Ok(admitted)
     }
 
     // ---- Peers go on.
@@ -305,7 +329,7 @@ impl Server {
                 Ok(Round::Waits) => self.rearm(id, false),
                 Ok(Round::More) => {
                     self.rearm(id, false);
-                    self.later.push(id);
+                    self.postpone(id);
                 }
                 Ok(Round::Over(why)) => self.close_client(id, why),
                 Err(error) => {
@@ -314,27 +338,44 @@ impl Server {
                 }
             },
             Role::Docker(flight, exchange) => {
-                let flight = *flight;
-                match peer::exchange(&mut peer.socket, exchange, &mut self.scratch, limits::ROUND_BYTES) {
-                    Round::Waits => {}
-                    Round::More => self.later.push(id),
-                    Round::Over(outcome) => self.close_docker(flight, Some(outcome)),
-                }
+                let (flight, now) = (*flight, self.clock.now());
+                let tell = |told| self.engine.docker_told(flight, &told, now);
+                let outcome = match peer::exchange(&mut peer.socket, exchange, &mut self.scratch, limits::DOCKER_SHARE, tell) {
+                    Ok(Round::Waits) => return,
+                    Ok(Round::More) => return self.postpone(id),
+                    Ok(Round::Over(outcome)) => outcome,
+                    Err(error) => Err(peer::fault(&error)),
+                };
+                self.close_docker(flight);
+                self.engine.docker_said(flight, outcome, now);
             }
+        }
+    }
+
+    /// It has had its share of this turn, and is not put on the list before the next.
+    fn postpone(&mut self, id: Id) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.listed = true;
+            self.later.push(id);
         }
     }
 
     /// A round with a client: writes first, then reads and asks.
     fn converse(&mut self, id: Id) -> io::Result<Round<Closed>> {
-        let Self { peers, engine, scratch, config, clock, traffic, .. } = self;
+        let Self { peers, engine, scratch, config, clock, traffic, turn, .. } = self;
         let Some(Peer { socket, role: Role::Client(client), .. }) = peers.get_mut(id) else { return Ok(Round::Waits) };
-        let Client { inbound, extra, .. } = client;
-        let mut share = limits::ROUND_BYTES;
+        let Client { inbound, extra, share, .. } = client;
+        if std::mem::replace(&mut client.turn, *turn) != *turn {
+            *share = limits::CLIENT_SHARE;
+        }
         loop {
             while !inbound.unsent().is_empty() {
                 match socket.write(inbound.unsent())? {
                     0 => break,
-                    length => inbound.sent(length),
+                    length => {
+                        inbound.sent(length);
+                        *share = share.saturating_sub(length);
+                    }
                 }
             }
             if inbound.is_over() {
@@ -346,21 +387,26 @@ impl Server {
             }
             let ask = |number, request: crate::http::Request<'_>| {
                 let ticket = Ticket { connection: id, number };
-                debug!("asked connection={} request={number} path={:?}", id.to_usize(), String::from_utf8_lossy(&request.path));
+                debug!(
+                    "asked connection={} request={number} path={}",
+                    id.to_usize(),
+                    request.path.get(..200).unwrap_or(&request.path).escape_ascii()
+                );
                 engine.asked(ticket, route(&config.prefix, &request.path, request.method.reads()), !*extra, clock.now());
             };
-            let refused = if inbound.has_more() {
+            let refused = if *share == 0 {
+                let more = inbound.has_more() || inbound.wants_bytes() && socket.is_readable();
+                return Ok(if more { Round::More } else { Round::Waits });
+            } else if inbound.has_more() {
                 inbound.feed(&[], ask)
             } else if !inbound.wants_bytes() {
                 return Ok(Round::Waits);
-            } else if share == 0 {
-                return Ok(if socket.is_readable() { Round::More } else { Round::Waits });
             } else {
                 match socket.read(scratch)? {
                     Got::Nothing => return Ok(Round::Waits),
                     Got::End => inbound.end(),
                     Got::Bytes(length) => {
-                        share = share.saturating_sub(length);
+                        *share = share.saturating_sub(length);
                         inbound.feed(scratch.get(..length).unwrap_or_default(), ask)
                     }
                 }
@@ -423,33 +469,50 @@ impl Server {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Answer(ticket, answer) => self.answer(ticket, &answer),
+            Action::Verdict(ticket, app, stale) => self.verdict(ticket, &app, stale),
             Action::Metrics(ticket) => {
-                let body = metrics::text(&self.traffic, self.engine.counts(), self.engine.is_docker_up());
+                let engine = &self.engine;
+                let body = metrics::text(&self.traffic, engine.counts(), engine.trust(self.clock.now()), engine.containers());
                 self.reply(ticket, &Reply { status: 200, kind: Kind::Metrics, body: &body });
             }
-            Action::Ask(flight, question, version) => self.ask_docker(flight, question, version),
-            Action::Forget(flight) => self.close_docker(flight, None),
+            Action::Ask(flight, question, version) => self.ask_docker(flight, &question, version),
+            Action::Forget(flight) => self.close_docker(flight),
             Action::DockerFound => info!("docker answers address={}", self.words.docker),
+            Action::Live => info!("live containers={}", self.engine.containers()),
+            Action::Blind(fault) => warn!("blind, each probe asks docker: {}", self.words.fault(&fault)),
             Action::DockerLost(fault) => warn!("docker lost: {}", self.words.fault(&fault)),
         }
     }
 
     fn answer(&mut self, ticket: Ticket, answer: &Answer) {
+        // Words are not made for who has left.
+        if self.peers.get_mut(ticket.connection).is_none() {
+            return;
+        }
         let (status, body) = self.words.answer(answer);
         self.reply(ticket, &Reply { status, kind: Kind::Json, body: &body });
     }
 
-    fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
-        // The client may have left: then nobody is there, and nobody has to be told.
-        let Some(peer) = self.peers.get_mut(ticket.connection) else { return };
-        let Role::Client(client) = &mut peer.role else { return };
-        client.inbound.answer(ticket.number, reply, self.clock.date());
-        self.traffic.answered(reply.status);
-        debug!("answered connection={} request={} status={}", ticket.connection.to_usize(), ticket.number, reply.status);
-        enlist(&mut self.list, ticket.connection, peer);
+    /// The present verdict on an app, written once for all who ask until it changes.
+    fn verdict(&mut self, ticket: Ticket, app: &AppName, stale: bool) {
+        let Self { engine, words, peers, list, clock, traffic, .. } = self;
+        let Some(Verdict { answer, rendered }) = engine.verdict(app) else { return self.answer(ticket, &Answer::NoContainer(*app)) };
+        let fresh;
+        let (status, body) = if stale {
+            fresh = words.stale(answer);
+            &fresh
+        } else {
+            rendered.get_or_insert_with(|| words.answer(answer))
+        };
+        hand_over(peers, list, clock, traffic, ticket, &Reply { status: *status, kind: Kind::Json, body });
     }
 
-    fn ask_docker(&mut self, flight: FlightId, question: Question, version: Option<ApiVersion>) {
+    fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
+        let Self { peers, list, clock, traffic, .. } = self;
+        hand_over(peers, list, clock, traffic, ticket, reply);
+    }
+
+    fn ask_docker(&mut self, flight: FlightId, question: &Question, version: Option<ApiVersion>) {
         let address = &self.config.docker_host;
         let stream = match Stream::connect(address) {
             Ok(stream) => stream,
@@ -458,11 +521,13 @@ impl Server {
         let socket = Socket::new(stream, matches!(address, Address::Unix(_)));
         let role = Role::Docker(flight, Box::new(Exchange::new(question, version)));
         match self.admit(socket, role) {
-            Some(id) => {
+            Ok(id) => {
                 self.flights.push((flight, id));
-                self.list.push_back(id);
+                if let Some(peer) = self.peers.get_mut(id) {
+                    enlist(&mut self.list, id, peer);
+                }
             }
-            None => self.engine.docker_said(flight, Err(crate::docker::Fault::Unreachable(libc::ENOMEM)), self.clock.now()),
+            Err(error) => self.engine.docker_said(flight, Err(peer::fault(&error)), self.clock.now()),
         }
     }
 
@@ -478,23 +543,36 @@ impl Server {
         debug!("client gone connection={} why={why:?}", id.to_usize());
     }
 
-    /// A question is over: with its outcome, or forgotten by the engine itself.
-    fn close_docker(&mut self, flight: FlightId, outcome: Option<Outcome>) {
+    /// A question is over, or forgotten.
+    fn close_docker(&mut self, flight: FlightId) {
         if let Some(at) = self.flights.iter().position(|(known, _)| *known == flight) {
             let (_, id) = self.flights.swap_remove(at);
             self.peers.remove(id);
         }
-        if let Some(outcome) = outcome {
-            self.engine.docker_said(flight, outcome, self.clock.now());
-        }
     }
 }
 
-/// Puts a peer on the list, once.
+/// Puts a peer on the list, once. Docker comes first: an event that has come is a fact for whoever asks in the same turn, and
+/// who reads events slowly loses some.
 fn enlist(list: &mut VecDeque<Id>, id: Id, peer: &mut Peer) {
-    if !std::mem::replace(&mut peer.listed, true) {
-        list.push_back(id);
+    if std::mem::replace(&mut peer.listed, true) {
+        return;
     }
+    match peer.role {
+        Role::Client(_) => list.push_back(id),
+        Role::Docker(..) => list.push_front(id),
+    }
+}
+
+/// Gives a client the reply to its request, if it has not left: then nobody is there, and nobody has to be told.
+fn hand_over(peers: &mut Slots<Peer>, list: &mut VecDeque<Id>, clock: &Clock, traffic: &mut Traffic, ticket: Ticket, reply: &Reply<'_>) {
+    let Some(peer) = peers.get_mut(ticket.connection) else { return };
+    let Role::Client(client) = &mut peer.role else { return };
+    client.inbound.answer(ticket.number, reply, clock.date());
+    traffic.hit(client.inbound.take_hits());
+    traffic.answered(reply.status);
+    debug!("answered connection={} request={} status={}", ticket.connection.to_usize(), ticket.number, reply.status);
+    enlist(list, ticket.connection, peer);
 }
 
 /// Tells a client that its request is none.

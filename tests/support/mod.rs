@@ -16,12 +16,12 @@
 )]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -71,7 +71,57 @@ impl Drop for Folder {
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_container-healthcheck"));
     command.env_clear();
+    // What Docker's faults come to is seen at once; tests of the grace give it themselves, as a flag.
+    command.env("CONTAINER_HEALTHCHECK_DOCKER_GRACE", "0s");
     command
+}
+
+/// The program, run by another one that ends in `exec`: `["sh", "-c", "umask 0; exec \"$@\"", "sh"]`.
+pub fn program_under(wrapper: &[&str]) -> Command {
+    let mut command = Command::new(wrapper[0]);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_container-healthcheck"));
+    command
+}
+
+/// What a program said that ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a program that is to end by itself.
+pub fn run(mut command: Command) -> Ended {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let until = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > until {
+            child.kill().unwrap();
+            panic!("it goes on: {:?}", child.wait_with_output());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A port that is free on both loopback addresses, and not one that the kernel gives to somebody in between.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let first = std::process::id() as usize * 7;
+    let is_free = |address: &str, port| match TcpListener::bind((address, port)) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::AddrNotAvailable,
+    };
+    loop {
+        let port = 15_000 + u16::try_from((first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000).unwrap();
+        if is_free("127.0.0.1", port) && is_free("::1", port) {
+            return port;
+        }
+    }
 }
 
 /// The daemon as a process. It is killed with its owner.
@@ -79,18 +129,35 @@ pub struct Daemon {
     child: Child,
     addresses: Vec<String>,
     log: Arc<Mutex<String>>,
+    /// Where the log goes besides stderr.
+    log_file: Option<PathBuf>,
 }
 
 impl Daemon {
     /// A daemon that listens on a free port of 127.0.0.1, asks that Docker, and has these arguments besides.
     pub fn start(docker: &Path, args: &[&str]) -> Self {
-        let mut command = program();
+        Self::start_as(program(), docker, args)
+    }
+
+    /// As [`Daemon::start`], for a program with some arguments already.
+    pub fn start_as(mut command: Command, docker: &Path, args: &[&str]) -> Self {
         command.args(["-bind", "127.0.0.1:0", "-docker-host"]).arg(format!("unix://{}", docker.display())).args(args);
         Self::spawn(command)
     }
 
+    /// A daemon started in that way with these arguments besides, once it listens.
+    pub fn spawn_with(mut command: Command, args: &[&str]) -> Self {
+        command.args(args);
+        Self::spawn(command)
+    }
+
     /// A daemon started in that way, once it listens. Its log must be on stderr.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_with_log(command, None)
+    }
+
+    /// As [`Daemon::spawn`], with its log in that file.
+    pub fn spawn_with_log(mut command: Command, log_file: Option<PathBuf>) -> Self {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, written) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
@@ -101,9 +168,11 @@ impl Daemon {
                 log.push('\n');
             }
         });
-        let mut daemon = Self { child, addresses: Vec::new(), log };
+        let mut daemon = Self { child, addresses: Vec::new(), log, log_file };
         // It asks Docker once it listens everywhere, and says what came of it.
         eventually("the daemon listens", || {
+            let ended = daemon.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {ended:?}");
             let log = daemon.log();
             log.contains("docker answers") || log.contains("docker lost") || (log.contains("listening") && daemon.responds())
         });
@@ -111,9 +180,16 @@ impl Daemon {
         daemon
     }
 
+    /// It listens everywhere when it answers anywhere: before that nobody is accepted.
     fn responds(&self) -> bool {
         let addresses = listening(&self.log());
-        addresses.iter().filter_map(|address| address.parse::<SocketAddr>().ok()).any(|address| TcpStream::connect(address).is_ok())
+        addresses.iter().filter_map(|address| address.parse::<SocketAddr>().ok()).any(|address| {
+            TcpStream::connect(address).is_ok_and(|stream| {
+                let mut client = Client::new(stream);
+                client.send("GET / HTTP/1.0\r\n\r\n");
+                client.answer_to("GET").is_some()
+            })
+        })
     }
 
     /// Where it listens, in its own words.
@@ -132,7 +208,43 @@ impl Daemon {
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
+        let file = self.log_file.as_ref().map(|path| fs::read_to_string(path).unwrap_or_default());
+        file.unwrap_or_default() + &self.stderr()
+    }
+
+    /// What it has written to stderr so far.
+    pub fn stderr(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// A field of /proc/PID/status, in KiB: `VmRSS`.
+    pub fn memory(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The fields of /proc/PID/stat behind the name: the state is the first.
+    fn stat(&self) -> Vec<String> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.split(' ').map(ToOwned::to_owned).collect()
+    }
+
+    /// The processor time it has used, in ticks of 10 ms (`USER_HZ`, which is 100 on all systems of today).
+    pub fn ticks(&self) -> u64 {
+        self.stat()[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Stops it where it stands, so that much can come to it at once.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+        eventually("the daemon is stopped", || self.stat()[0] == "T");
+    }
+
+    /// Its descriptors.
+    pub fn descriptors(&self) -> Vec<u32> {
+        let folder = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        folder.map(|entry| entry.unwrap().file_name().to_string_lossy().parse().unwrap()).collect()
     }
 
     pub fn wait_for_log(&self, words: &str) {
@@ -158,10 +270,7 @@ impl Daemon {
 
     /// The value of a counter; labels are part of its name.
     pub fn counter(&self, name: &str) -> u64 {
-        let body = self.get(&format!("{PREFIX}/metrics")).body;
-        let name = format!("container_healthcheck_{name} ");
-        let line = body.lines().find_map(|line| line.strip_prefix(&name));
-        line.unwrap_or_else(|| panic!("no counter {name}in {body}")).parse().unwrap()
+        self.get(&format!("{PREFIX}/metrics")).counter(name)
     }
 
     /// Sends it a signal, by the name that kill(1) knows.
@@ -224,6 +333,13 @@ impl Answer {
         (self.status, json["code"].as_u64().unwrap(), json["reason"].as_str().unwrap_or("").to_owned())
     }
 
+    /// The value of a counter in an answer of `P/metrics`; labels are part of its name.
+    pub fn counter(&self, name: &str) -> u64 {
+        let name = format!("container_healthcheck_{name} ");
+        let line = self.body.lines().find_map(|line| line.strip_prefix(&name));
+        line.unwrap_or_else(|| panic!("no counter {name}in {self:?}")).parse().unwrap()
+    }
+
     pub fn is_last(&self) -> bool {
         self.field("connection") == Some("close")
     }
@@ -245,6 +361,11 @@ impl Client<TcpStream> {
     /// Closes the writing side.
     pub fn finish(&self) {
         self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// Resets the connection: the kernel does so when one is closed on which something came that was never read.
+    pub fn reset(self) {
+        assert!(self.stream.peek(&mut [0]).unwrap() > 0, "nothing came, so this would be a close in good order");
     }
 }
 
@@ -328,16 +449,46 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
+/// A gate that is shut until somebody opens it, for good.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until it is open.
+    pub fn pass(&self) {
+        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |open| !*open).unwrap());
+    }
+}
+
 /// What the scripted Docker does with one connection, given its request's head.
 pub type Behaviour = Arc<dyn Fn(&mut UnixStream, &str) + Send + Sync>;
+
+/// A behaviour, and whether the request is read before it.
+type Script = Arc<Mutex<(bool, Behaviour)>>;
 
 /// A Docker that does what it is told. Each connection has a thread of its own.
 pub struct FakeDocker {
     folder: Folder,
-    state: Arc<Mutex<Behaviour>>,
+    script: Script,
     /// Heads of the requests that came, in order.
     requests: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
+    stream: Arc<Mutex<EventStream>>,
+}
+
+/// What becomes of those who ask for events.
+#[derive(Default)]
+enum EventStream {
+    /// They are refused, as by a socket proxy: the view stays blind, and each probe asks for a list.
+    #[default]
+    Refused,
+    /// They are sent the head, and then what [`FakeDocker::event`] sends.
+    Open(Vec<UnixStream>),
 }
 
 impl FakeDocker {
@@ -345,9 +496,10 @@ impl FakeDocker {
     pub fn start(behaviour: impl Fn(&mut UnixStream, &str) + Send + Sync + 'static) -> Self {
         let docker = Self {
             folder: Folder::new(),
-            state: Arc::new(Mutex::new(Arc::new(behaviour))),
+            script: Arc::new(Mutex::new((true, Arc::new(behaviour)))),
             requests: Arc::default(),
             connections: Arc::default(),
+            stream: Arc::default(),
         };
         docker.listen();
         docker
@@ -359,13 +511,23 @@ impl FakeDocker {
         Self::start(move |stream, _| send_list(stream, &list))
     }
 
+    /// A Docker that takes each question and never answers.
+    pub fn hung() -> Self {
+        Self::start(|stream, _| hang(stream))
+    }
+
     pub fn path(&self) -> PathBuf {
         self.folder.join("docker.sock")
     }
 
     /// From now on it behaves so.
     pub fn behave(&self, behaviour: impl Fn(&mut UnixStream, &str) + Send + Sync + 'static) {
-        *self.state.lock().unwrap() = Arc::new(behaviour);
+        *self.script.lock().unwrap() = (true, Arc::new(behaviour));
+    }
+
+    /// From now on it behaves so without having read the request, whose head it is not given then.
+    pub fn interrupt(&self, behaviour: impl Fn(&mut UnixStream, &str) + Send + Sync + 'static) {
+        *self.script.lock().unwrap() = (false, Arc::new(behaviour));
     }
 
     /// From now on it answers each list with this JSON.
@@ -374,12 +536,54 @@ impl FakeDocker {
         self.behave(move |stream, _| send_list(stream, &list));
     }
 
-    /// Heads of the requests that came so far.
+    /// From now on those who ask for events are sent them.
+    pub fn open_stream(&self) {
+        *self.stream.lock().unwrap() = EventStream::Open(Vec::new());
+    }
+
+    /// From now on they are refused again, and those who were not are cut off.
+    pub fn cut_stream(&self) {
+        *self.stream.lock().unwrap() = EventStream::Refused;
+    }
+
+    /// Cuts those off who listen; they may come again.
+    pub fn drop_listeners(&self) {
+        self.open_stream();
+    }
+
+    /// How many listen to events.
+    pub fn listeners(&self) -> usize {
+        match &*self.stream.lock().unwrap() {
+            EventStream::Refused => 0,
+            EventStream::Open(streams) => streams.len(),
+        }
+    }
+
+    /// Sends this line to all who listen, as dockerd does: as one chunk.
+    pub fn send_line(&self, line: &str) {
+        if let EventStream::Open(streams) = &mut *self.stream.lock().unwrap() {
+            streams.retain_mut(|stream| write!(stream, "{:x}\r\n{line}\n\r\n", line.len() + 1).is_ok());
+        }
+    }
+
+    /// Sends the event that this happened to the container of that name, with further attributes (`"exitCode":"1"`).
+    pub fn event(&self, action: &str, name: &str, attributes: &str) {
+        static CLOCK: AtomicUsize = AtomicUsize::new(0);
+        let id = container_id(name);
+        let nanos = 1_795_378_133_000_000_000 + CLOCK.fetch_add(1, Ordering::SeqCst);
+        let comma = if attributes.is_empty() { "" } else { "," };
+        self.send_line(&format!(
+            r#"{{"status":"{action}","id":"{id}","from":"python36e:1.1","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"python36e:1.1","name":"{name}"{comma}{attributes}}}}},"scope":"local","time":{},"timeNano":{nanos}}}"#,
+            nanos / 1_000_000_000
+        ));
+    }
+
+    /// Heads of the requests for lists that came so far.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Connections that came so far, with a request or without.
+    /// Connections that came so far, those for events aside.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -392,16 +596,26 @@ impl FakeDocker {
     /// Listens (again).
     pub fn listen(&self) {
         let listener = UnixListener::bind(self.path()).unwrap();
-        let (state, requests, connections) = (Arc::clone(&self.state), Arc::clone(&self.requests), Arc::clone(&self.connections));
+        let (script, requests, connections) = (Arc::clone(&self.script), Arc::clone(&self.requests), Arc::clone(&self.connections));
+        let streams = Arc::clone(&self.stream);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { break };
-                connections.fetch_add(1, Ordering::SeqCst);
-                let (state, requests) = (Arc::clone(&state), Arc::clone(&requests));
+                let (script, requests, connections, streams) =
+                    (Arc::clone(&script), Arc::clone(&requests), Arc::clone(&connections), Arc::clone(&streams));
                 thread::spawn(move || {
-                    let Some(head) = read_head(&mut stream) else { return };
-                    requests.lock().unwrap().push(head.clone());
-                    let behaviour = Arc::clone(&state.lock().unwrap());
+                    let reads = script.lock().unwrap().0;
+                    let head = if reads { read_head(&mut stream) } else { Some(String::new()) };
+                    let Some(head) = head else { return };
+                    if head.split(' ').nth(1).is_some_and(|path| path.contains("/events")) {
+                        return streams.lock().unwrap().welcome(stream);
+                    }
+                    connections.fetch_add(1, Ordering::SeqCst);
+                    if reads {
+                        requests.lock().unwrap().push(head.clone());
+                    }
+                    // What it was told to do in the meantime counts.
+                    let behaviour = Arc::clone(&script.lock().unwrap().1);
                     behaviour(&mut stream, &head);
                 });
             }
@@ -409,7 +623,22 @@ impl FakeDocker {
     }
 }
 
-fn read_head(stream: &mut UnixStream) -> Option<String> {
+impl EventStream {
+    fn welcome(&mut self, mut stream: UnixStream) {
+        match self {
+            Self::Refused => {
+                let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+            Self::Open(streams) => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+                streams.push(stream);
+            }
+        }
+    }
+}
+
+/// The head of a request, if one comes.
+pub fn read_head(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -422,7 +651,7 @@ fn read_head(stream: &mut UnixStream) -> Option<String> {
 }
 
 /// A list as dockerd sends it: with a length if it is short, else as one chunk.
-pub fn send_list(stream: &mut UnixStream, list: &str) {
+pub fn send_list(stream: &mut impl Write, list: &str) {
     let common = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Docker/20.10.24 (linux)\r\nConnection: close\r\n";
     let answer = if list.len() < 2048 {
         format!("{common}Content-Length: {}\r\n\r\n{list}\n", list.len() + 1)
@@ -433,9 +662,14 @@ pub fn send_list(stream: &mut UnixStream, list: &str) {
     let _ = stream.write_all(answer.as_bytes());
 }
 
+/// The id of the container of that name.
+pub fn container_id(name: &str) -> String {
+    format!("{:064x}", name.bytes().fold(1_u128, |id, byte| id.wrapping_mul(31).wrapping_add(byte.into())))
+}
+
 /// A container as dockerd lists it.
 pub fn container(name: &str, state: &str, status: &str) -> String {
-    let id = format!("{:064x}", name.bytes().fold(1_u128, |id, byte| id.wrapping_mul(31).wrapping_add(byte.into())));
+    let id = container_id(name);
     format!(
         r#"{{"Id":"{id}","Names":["/{name}"],"Image":"python36e:1.1","ImageID":"sha256:0","Command":"sh /build/builder","Created":1709878119,"Ports":[],"Labels":{{}},"State":"{state}","Status":"{status}","HostConfig":{{"NetworkMode":"none"}},"NetworkSettings":{{"Networks":{{}}}},"Mounts":[]}}"#
     )

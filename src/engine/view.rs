@@ -330,17 +330,25 @@ impl View {
         if asked.tick < entry.tick {
             return slot;
         }
-        if entry.said.is_some_and(|said| !decides(&said, asked, Some(container.state))) {
-            return slot;
-        }
         let mut container = container;
+        let believed = entry.said.is_none_or(|said| decides(&said, asked, Some(container.state)));
+        if !believed {
+            // Of its life the event knows better; what it is, the list says all the same. When to ask again is a matter of the
+            // looks, or a list that lies would be asked for over and over.
+            let Container { state, status, health, .. } = &entry.container;
+            (container.state, container.status, container.health) = (*state, status.clone(), *health);
+        }
         let stands = entry.renamed.is_some_and(|at| asked.at.saturating_duration_since(at) < limits::CHANGE_STANDS);
         if stands && container.names != entry.container.names {
             container.names.clone_from(&entry.container.names);
         } else {
             entry.renamed = None;
         }
-        self.settle(slot);
+        if believed {
+            self.settle(slot);
+        } else {
+            self.suspect(slot, false);
+        }
         if self.entries.get(slot).is_some_and(|entry| entry.container == container && !entry.removed) {
             return slot;
         }
@@ -349,8 +357,9 @@ impl View {
             let health = entry.container.health;
             let same_run = entry.container.state == State::Running || entry.container.state == State::Paused;
             entry.container = container;
-            entry.removed = false;
+            entry.removed &= !believed;
             match entry.container.state {
+                _ if !believed => {}
                 State::Running => entry.has_check = Some(entry.container.health != Health::None),
                 // Its health is not shown, and is still that of this run.
                 State::Paused if same_run => entry.container.health = health,

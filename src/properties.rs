@@ -358,7 +358,7 @@ pub fn events(bytes: &[u8]) {
     let mut lines = Vec::new();
     let early = exchange.feed(&answer, |news| {
         if let Told::Line(line) = news {
-            lines.push(line)
+            lines.push(line);
         }
     });
     assert_eq!((lines, early.is_some()), (told.0, told.1.is_err()));

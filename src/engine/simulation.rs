@@ -41,7 +41,7 @@ use crate::slots::Slots;
 const APPS: [&str; 4] = ["bk", "bk_gse", "bk_gsekit", "bk-1"];
 const TIMEOUT: Duration = Duration::from_secs(5);
 const RESYNC: Duration = Duration::from_secs(30);
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 /// Unix time when the world begins, in nanoseconds.
 const EPOCH: u64 = 1_700_000_000_000_000_000;
 /// After so long without anything new the truth has to be known: a lost event is found by the next list, a lost start no earlier
@@ -328,7 +328,7 @@ impl<'a> World<'a> {
             name: format!("{app}{suffix}"),
             life: State::Created,
             health,
-            created: self.made as i64,
+            created: self.made.cast_signed(),
             lie: None,
         };
         self.containers.push(truth);

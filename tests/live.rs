@@ -1,6 +1,6 @@
 //! The live view: events are facts, probes ask nobody, and what was known stands while Docker is gone.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may stop, and lives in the world")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop, and lives in the world")]
 
 mod support;
 

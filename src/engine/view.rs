@@ -4,7 +4,7 @@
 //! asked for. The measured reason (`moby` issue 41698): on Docker 17.07 to 20.10 a list that is asked for after `die` was read
 //! still says `running`, for up to a second as measured and without a bound in theory, and after a crash no further event ever
 //! corrects it. So what an event said is kept by id, for ids not known yet too, until a list agrees that may speak about it;
-//! [`decides`] is the one place where that is settled.
+//! `decides` is the one place where that is settled.
 //!
 //! Order is the order of reading, counted in ticks; the clock only says when a lost event becomes likely.
 

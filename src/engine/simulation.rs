@@ -626,7 +626,9 @@ impl<'a> World<'a> {
             Answer::Up(shown) => {
                 assert!(name(probe.app).number_in(&shown.name).is_some(), "another app's container");
                 self.not_contradicted(&shown.container);
-                if trust == Trust::Blind {
+                // After `unpause` it is the lists that lie.
+                let resumed = self.read.get(&shown.container.id).is_some_and(|read| read.what == What::Unpaused);
+                if trust == Trust::Blind && !resumed {
                     self.was_listed(&probe, |own| {
                         own.iter().any(|container| container.id == shown.container.id && container.state == State::Running)
                     });

@@ -339,7 +339,10 @@ impl View {
             (container.state, container.status, container.health) = (*state, status.clone(), *health);
         }
         let stands = entry.renamed.is_some_and(|at| asked.at.saturating_duration_since(at) < limits::CHANGE_STANDS);
-        if stands && container.names != entry.container.names {
+        // Docker releases the old name a moment after it has announced the new one (measured: both are listed). A list without the
+        // new one knows of a later rename.
+        let new = entry.container.names.first();
+        if stands && container.names.len() > 1 && new.is_some_and(|new| container.names.contains(new)) {
             container.names.clone_from(&entry.container.names);
         } else {
             entry.renamed = None;

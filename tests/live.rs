@@ -1,208 +1,324 @@
-//! The live view: events are facts, probes ask nobody, and what was known stands while Docker is gone.
+//! The live view on the wire: what an event says is so at once, whatever a list says, and no probe costs Docker a question.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop, and lives in the world")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, reason = "a test may stop, and lives in the world")]
 
 mod support;
 
-use support::{Daemon, FakeDocker, PREFIX, container_id, eventually, list};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A Docker that tells of events, with this list, and a daemon whose view of it is live.
-fn live(containers: &[(&str, &str, &str)], args: &[&str]) -> (FakeDocker, Daemon) {
-    let docker = FakeDocker::listing(list(containers));
+use support::{Answer, Daemon, FakeDocker, PREFIX, container, container_id, eventually, hang, send_list};
+
+/// `name state status`, as they are listed.
+type Listed<'a> = &'a [(&'a str, &'a str, &'a str)];
+
+const UP: &str = "Up 3 minutes";
+
+/// From now on that Docker lists these, and of those only the ones it is asked about.
+fn lists(docker: &FakeDocker, containers: Listed) {
+    let containers: Vec<_> = containers.iter().map(|(name, state, status)| (container_id(name), container(name, state, status))).collect();
+    docker.behave(move |stream, head| {
+        let all = !head.contains("filters=");
+        let asked_for: Vec<_> =
+            containers.iter().filter(|(id, _)| all || head.contains(id.as_str())).map(|(_, json)| json.as_str()).collect();
+        send_list(stream, &format!("[{}]", asked_for.join(",")));
+    });
+}
+
+/// A Docker with these containers and a daemon whose view of them is live.
+fn live(containers: Listed, args: &[&str]) -> (FakeDocker, Daemon) {
+    let docker = FakeDocker::hung();
+    lists(&docker, containers);
     docker.open_stream();
     let daemon = Daemon::start(&docker.path(), args);
-    daemon.wait_for_log("live containers=");
+    is_live(&daemon);
+    assert!(daemon.log().contains("live containers="));
+    assert_eq!(docker.listeners(), 1);
     (docker, daemon)
 }
 
-fn told(daemon: &Daemon, app: &str) -> (u16, String) {
-    let answer = daemon.app(app);
-    let reason = answer.json()["reason"].as_str().unwrap_or("up").to_owned();
-    (answer.status, reason)
+fn is(daemon: &Daemon, state: &str) {
+    eventually(state, || daemon.counter(&format!("docker_state{{state=\"{state}\"}}")) == 1);
 }
 
-fn eventually_told(daemon: &Daemon, app: &str, status: u16, reason: &str) {
-    eventually(reason, || told(daemon, app) == (status, reason.to_owned()));
+fn is_live(daemon: &Daemon) {
+    is(daemon, "live");
 }
 
-/// The requests for lists of single containers.
-fn looks(docker: &FakeDocker) -> usize {
-    docker.requests().iter().filter(|request| request.contains("filters=%7B%22id%22")).count()
+/// How many questions there were, and how many of them about single containers.
+fn questions(docker: &FakeDocker) -> (usize, usize) {
+    let requests = docker.requests();
+    (requests.len(), requests.iter().filter(|head| head.contains("filters=%7B%22id%22")).count())
 }
 
-const UP: &[(&str, &str, &str)] = &[("app-1", "running", "Up 1 second")];
+fn down(reason: &str) -> (u16, u64, String) {
+    (503, 12, reason.to_owned())
+}
+
+fn is_stale(answer: &Answer) -> bool {
+    answer.status == 200 && answer.body.starts_with(r#"{"code":0,"#) && answer.body.ends_with(r#"},"stale":true}"#)
+}
+
+fn is_fresh(answer: &Answer) -> bool {
+    answer.status == 200 && !answer.body.contains("stale")
+}
+
+/// An event in the words of API 1.52, which has no `status`, `id` and `from`, of the container that was once made by the name `first`.
+fn modern(action: &str, first: &str, name: &str) -> String {
+    static CLOCK: AtomicUsize = AtomicUsize::new(0);
+    let nanos = 1_795_378_999_000_000_000 + CLOCK.fetch_add(1, Ordering::SeqCst);
+    let id = container_id(first);
+    format!(
+        r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"exitCode":"137","image":"i","name":"{name}","oldName":"/{first}"}}}},"scope":"local","time":{},"timeNano":{nanos}}}"#,
+        nanos / 1_000_000_000
+    )
+}
 
 #[test]
-fn a_probe_asks_nobody() {
-    let (docker, daemon) = live(UP, &[]);
-    let before = docker.requests().len();
+fn probes_ask_nothing_of_docker() {
+    let (docker, daemon) = live(&[("app", "running", UP), ("gone-1", "exited", "Exited (1) 2 days ago")], &[]);
+    let before = questions(&docker);
+    let mut client = daemon.connect();
     for _ in 0..100 {
-        assert_eq!(told(&daemon, "app"), (200, "up".into()));
-        assert_eq!(told(&daemon, "nobody"), (404, "no-container".into()));
+        assert!(is_fresh(&client.get(&format!("{PREFIX}/apps/health/app"))));
+        assert_eq!(client.get(&format!("{PREFIX}/apps/health/gone")).verdict(), down("exited"));
+        assert_eq!(client.get(&format!("{PREFIX}/apps/health/other")).status, 404);
     }
-    assert_eq!(docker.requests().len(), before);
-    assert_eq!(daemon.counter("docker_state{state=\"live\"}"), 1);
+    assert_eq!(questions(&docker), before);
 }
 
 #[test]
-fn a_death_is_told_though_the_lists_go_on_saying_running() {
-    let (docker, daemon) = live(UP, &["-resync", "200ms"]);
-    docker.event("die", "app-1", r#""exitCode":"137""#);
-    eventually_told(&daemon, "app", 503, "exited");
-    let lists = daemon.counter("docker_lists_total");
-    // The looks after 0.3 and 1 s have come, and several lists of all: each contradicts, and none is believed.
-    eventually("lists have contradicted", || {
-        assert_eq!(told(&daemon, "app"), (503, "exited".into()));
-        looks(&docker) >= 2 && daemon.counter("docker_lists_total") >= lists + 5
-    });
-    docker.list(list(&[("app-1", "exited", "Exited (137) 3 seconds ago")]));
-    eventually("its own words", || daemon.app("app").json()["message"] == "app-1 is exited: Exited (137) 3 seconds ago");
-    // Once a list has agreed, a later one is newer.
-    docker.list(list(UP));
-    eventually_told(&daemon, "app", 200, "up");
+fn a_death_is_told_at_once_and_stands_against_lists_that_deny_it() {
+    let (docker, daemon) = live(&[("app", "running", UP), ("other", "running", UP)], &[]);
+    let (all, about) = questions(&docker);
+    docker.event("die", "app", r#""exitCode":"137""#);
+    assert_eq!(daemon.app("app").verdict(), down("exited"));
+    assert!(daemon.app("app").json()["message"].as_str().unwrap().contains("Exited (137) "));
+    for look in 1..=3 {
+        eventually("it is looked at", || daemon.counter("docker_looks_total") == about as u64 + look);
+        eventually("the question came", || questions(&docker).0 == all + look as usize);
+        // The answer is on its way or there: neither makes a difference.
+        for _ in 0..20 {
+            assert_eq!(daemon.app("app").verdict(), down("exited"), "after look {look}");
+        }
+        assert_eq!(daemon.app("other").status, 200);
+    }
+    assert_eq!(questions(&docker), (all + 3, about + 3), "no other list is asked for");
+    let request = docker.requests().pop().unwrap();
+    assert!(request.contains(&container_id("app")) && !request.contains(&container_id("other")), "{request}");
+
+    // It is known to have no HEALTHCHECK, so that the event is all.
+    docker.event("start", "app", "");
+    assert!(is_fresh(&daemon.app("app")));
+    assert_eq!(questions(&docker), (all + 3, about + 3));
 }
 
 #[test]
-fn each_event_is_a_fact() {
-    let (docker, daemon) = live(UP, &[]);
+fn a_start_of_one_with_a_healthcheck_is_asked_about_by_id_once() {
+    let (docker, daemon) = live(&[("app", "running", "Up 3 minutes (healthy)"), ("other", "running", UP)], &[]);
+    docker.event("die", "app", r#""exitCode":"1""#);
+    assert_eq!(daemon.app("app").verdict(), down("exited"));
+    lists(&docker, &[("app", "running", "Up 1 second (health: starting)"), ("other", "running", UP)]);
+    let (all, about) = questions(&docker);
+    docker.event("start", "app", "");
+    assert_eq!(daemon.app("app").verdict(), down("starting"));
+    assert_eq!(questions(&docker), (all + 1, about + 1));
+    docker.event("health_status: healthy", "app", "");
+    assert!(is_fresh(&daemon.app("app")));
+    docker.event("health_status: unhealthy", "app", "");
+    assert_eq!(daemon.app("app").verdict(), down("unhealthy"));
+    docker.event("health_status: healthy", "app", "");
+    assert!(is_fresh(&daemon.app("app")));
+    assert_eq!(questions(&docker), (all + 1, about + 1));
+}
+
+#[test]
+fn pause_rename_and_removal_are_told_at_once() {
+    let (docker, daemon) = live(&[("app-1", "running", UP)], &[]);
     docker.event("pause", "app-1", "");
-    eventually_told(&daemon, "app", 503, "paused");
+    assert_eq!(daemon.app("app").verdict(), down("paused"));
+    eventually("a list has denied it", || questions(&docker).1 > 0);
+    assert_eq!(daemon.app("app").verdict(), down("paused"));
     docker.event("unpause", "app-1", "");
-    eventually_told(&daemon, "app", 200, "up");
-    docker.event("health_status: unhealthy", "app-1", "");
-    eventually_told(&daemon, "app", 503, "unhealthy");
-    docker.event("health_status: healthy", "app-1", "");
-    eventually_told(&daemon, "app", 200, "up");
-    docker.event("exec_start: die", "app-1", "");
-    docker.event("kill", "app-1", r#""signal":"9""#);
-    docker.list("[]");
-    docker.event("die", "app-1", "");
-    docker.event("destroy", "app-1", "");
-    eventually_told(&daemon, "app", 404, "no-container");
+    assert!(is_fresh(&daemon.app("app")));
+
+    // For a moment a container has both names in lists.
+    let both = container("app-1", "running", UP).replace(r#"["/app-1"]"#, r#"["/app-1","/web-2"]"#);
+    docker.list(format!("[{both}]"));
+    docker.send_line(&modern("rename", "app-1", "web-2"));
+    assert_eq!(daemon.app("app").status, 404);
+    assert_eq!(daemon.app("web").json()["message"]["names"], "web-2");
+    let (_, about) = questions(&docker);
+    eventually("a list has denied it", || questions(&docker).1 > about);
+    for _ in 0..20 {
+        assert_eq!((daemon.app("app").status, daemon.app("web").status), (404, 200));
+    }
+
+    docker.send_line(&modern("destroy", "app-1", "web-2"));
+    assert_eq!(daemon.app("web").verdict(), (404, 12, "no-container".into()));
+    let (_, about) = questions(&docker);
+    eventually("a list has denied it", || questions(&docker).1 > about);
+    for _ in 0..20 {
+        assert_eq!((daemon.app("app").status, daemon.app("web").status), (404, 404));
+    }
 }
 
 #[test]
-fn life_comes_back_with_a_start() {
-    let (docker, daemon) = live(UP, &[]);
-    docker.event("die", "app-1", "");
-    eventually_told(&daemon, "app", 503, "exited");
+fn a_new_container_is_asked_about_by_id() {
+    let (docker, daemon) = live(&[("other", "running", UP)], &[]);
+    assert_eq!(daemon.app("app").status, 404);
+    let (all, about) = questions(&docker);
+    lists(&docker, &[("other", "running", UP), ("app-1", "created", "Created")]);
+    docker.event("create", "app-1", "");
+    assert_eq!(daemon.app("app").verdict(), down("created"));
+    assert_eq!(questions(&docker), (all + 1, about + 1));
+    lists(&docker, &[("other", "running", UP), ("app-1", "running", "Up Less than a second")]);
     docker.event("start", "app-1", "");
-    eventually_told(&daemon, "app", 200, "up");
+    assert!(is_fresh(&daemon.app("app")));
+    assert_eq!(questions(&docker), (all + 2, about + 2));
 }
 
 #[test]
-fn a_new_container_is_asked_about_by_its_id_and_many_with_one_list() {
-    let (docker, daemon) = live(UP, &[]);
-    let lists = daemon.counter("docker_lists_total");
-    docker.list(list(&[("app-1", "running", "Up 1 second"), ("new-1", "running", "Up 1 second")]));
-    docker.event("create", "new-1", "");
-    docker.event("start", "new-1", "");
-    eventually_told(&daemon, "new", 200, "up");
-    assert!(docker.requests().iter().any(|request| request.contains(&container_id("new-1"))));
-    assert_eq!(daemon.counter("docker_lists_total"), lists, "no list of all for one container");
-
-    let names: Vec<_> = (0..200).map(|number| format!("burst{number}-1")).collect();
-    docker.list(list(&names.iter().map(|name| (name.as_str(), "running", "Up 1 second")).collect::<Vec<_>>()));
+fn many_new_containers_are_asked_about_with_one_list() {
+    let (docker, daemon) = live(&[], &[]);
+    let (all, about) = questions(&docker);
+    let names: Vec<_> = (0..60).map(|number| format!("burst{number}-1")).collect();
+    let containers: Vec<_> = names.iter().map(|name| (name.as_str(), "running", UP)).collect();
+    lists(&docker, &containers);
+    daemon.freeze();
     for name in &names {
         docker.event("start", name, "");
     }
-    eventually_told(&daemon, "burst199", 200, "up");
-    eventually_told(&daemon, "burst0", 200, "up");
-    let questions = daemon.counter("docker_lists_total") - lists + daemon.counter("docker_looks_total");
-    assert!(questions < 100, "{questions} questions about 200 containers");
-}
-
-#[test]
-fn a_rename_moves_a_container_to_another_app() {
-    let (docker, daemon) = live(UP, &[]);
-    let line = format!(
-        r#"{{"Type":"container","Action":"rename","Actor":{{"ID":"{}","Attributes":{{"name":"other-1","oldName":"/app-1"}}}},"timeNano":7}}"#,
-        container_id("app-1")
-    );
-    docker.send_line(&line);
-    eventually_told(&daemon, "other", 200, "up");
-    assert_eq!(told(&daemon, "app"), (404, "no-container".into()));
+    daemon.signal("CONT");
+    for number in 0..60 {
+        assert_eq!(daemon.app(&format!("burst{number}")).status, 200);
+    }
+    // The first that are read can be asked about before the rest is.
+    let (all_now, about_now) = questions(&docker);
+    assert!(about_now - about <= 1, "{}", about_now - about);
+    assert_eq!(all_now - about_now, all - about + 1);
 }
 
 #[test]
 fn a_replayed_event_changes_nothing() {
-    let (docker, daemon) = live(UP, &[]);
-    let line = |action: &str, nanos: u64| {
-        format!(
-            r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{}","Attributes":{{"name":"app-1"}}}},"timeNano":{nanos}}}"#,
-            container_id("app-1")
-        )
-    };
-    docker.send_line(&line("die", 1));
-    docker.send_line(&line("start", 2));
-    eventually("both were read", || daemon.counter("docker_events_total") == 2);
-    docker.drop_listeners();
-    eventually("it listens again", || docker.listeners() == 1);
-    docker.send_line(&line("die", 1));
-    docker.send_line(&line("start", 2));
-    docker.send_line(&line("pause", 3));
-    eventually_told(&daemon, "app", 503, "paused");
-    assert_eq!(daemon.counter("docker_events_total"), 3);
+    let (docker, daemon) = live(&[("app", "running", UP)], &[]);
+    let death = modern("die", "app", "app");
+    docker.send_line(&death);
+    assert_eq!(daemon.app("app").verdict(), down("exited"));
+    assert!(daemon.app("app").json()["message"].as_str().unwrap().contains("Exited (137) "));
+    docker.send_line(&modern("start", "app", "app"));
+    assert_eq!(daemon.app("app").status, 200);
+    let events = daemon.counter("docker_events_total");
+    docker.send_line(&death);
+    assert_eq!(daemon.app("app").status, 200);
+    assert_eq!(daemon.counter("docker_events_total"), events);
+    // The same in other words is another one.
+    docker.send_line(&modern("die", "app", "app"));
+    assert_eq!(daemon.app("app").verdict(), down("exited"));
+    assert_eq!(daemon.counter("docker_events_total"), events + 1);
 }
 
 #[test]
-fn a_line_that_is_too_long_causes_a_list_and_not_the_end_of_the_stream() {
-    let (docker, daemon) = live(UP, &[]);
-    docker.list(list(&[("app-1", "exited", "Exited (1) 1 second ago")]));
-    docker.send_line(&format!(r#"{{"Type":"container","x":"{}"}}"#, "x".repeat(1024 * 1024)));
-    eventually_told(&daemon, "app", 503, "exited");
+fn an_event_that_is_too_long_is_made_up_for_by_a_list() {
+    let (docker, daemon) = live(&[("app", "running", UP), ("other", "running", UP)], &[]);
+    let before = docker.requests().len();
+    lists(&docker, &[("app", "exited", "Exited (1) 1 second ago"), ("other", "running", UP)]);
+    docker.event("die", "app", &format!(r#""label":"{}""#, "x".repeat(1024 * 1024)));
+    eventually("it is learnt from a list", || daemon.app("app").verdict() == down("exited"));
     assert_eq!(daemon.counter("docker_events_too_long_total"), 1);
-    assert_eq!(docker.listeners(), 1);
+    assert_eq!(docker.requests().len(), before + 1);
+    docker.event("die", "other", r#""exitCode":"0""#);
+    assert_eq!(daemon.app("other").verdict(), down("exited"));
+    assert_eq!((docker.listeners(), daemon.counter("docker_streams_total")), (1, 1));
 }
 
 #[test]
-fn what_an_event_said_stands_though_the_stream_is_cut_right_behind_it() {
-    let (docker, daemon) = live(UP, &[]);
-    docker.event("die", "app-1", "");
-    eventually_told(&daemon, "app", 503, "exited");
+fn a_death_stands_though_the_stream_ends_behind_it() {
+    let (docker, daemon) = live(&[("app", "running", UP), ("other", "running", UP)], &[]);
+    docker.event("die", "app", r#""exitCode":"137""#);
     docker.cut_stream();
-    daemon.wait_for_log("blind");
-    let lists = daemon.counter("docker_lists_total");
-    for _ in 0..5 {
-        assert_eq!(told(&daemon, "app"), (503, "exited".into()), "the list lies");
+    is(&daemon, "blind");
+    daemon.wait_for_log("blind, each probe asks docker: ");
+    let (all, _) = questions(&docker);
+    for asked in 1..=5 {
+        assert_eq!(daemon.app("app").verdict(), down("exited"));
+        assert!(questions(&docker).0 >= all + asked);
     }
-    assert!(daemon.counter("docker_lists_total") >= lists + 5, "each probe asked");
+    assert_eq!(daemon.app("other").status, 200);
+
+    docker.open_stream();
+    is_live(&daemon);
+    assert_eq!(daemon.app("app").verdict(), down("exited"));
+    docker.event("start", "app", "");
+    assert_eq!(daemon.app("app").status, 200);
 }
 
 #[test]
-fn while_docker_is_gone_the_last_facts_stand_for_the_grace() {
-    let (docker, daemon) =
-        live(&[("app-1", "running", "Up 1 second"), ("dead-1", "exited", "Exited (1) 1 hour ago")], &["-docker-grace", "60s"]);
-    docker.vanish();
-    docker.drop_listeners();
-    daemon.wait_for_log("docker lost");
-    let answer = daemon.app("app");
-    assert!(answer.status == 200 && answer.body.ends_with(r#"},"stale":true}"#), "{answer:?}");
-    assert_eq!(told(&daemon, "dead"), (503, "exited".into()));
+fn without_events_each_probe_asks_for_a_list() {
+    let docker = FakeDocker::hung();
+    lists(&docker, &[("app", "running", UP)]);
+    let daemon = Daemon::start(&docker.path(), &[]);
+    daemon.wait_for_log("blind, each probe asks docker: ");
+    is(&daemon, "blind");
+    let before = docker.requests().len();
+    for probe in 1..=10 {
+        let (state, expected) = if probe % 2 == 0 { ("running", 200) } else { ("exited", 503) };
+        lists(&docker, &[("app", state, UP)]);
+        assert_eq!(daemon.app("app").status, expected);
+        assert_eq!(docker.requests().len(), before + probe);
+    }
     assert_eq!(daemon.get(&format!("{PREFIX}/ready")).status, 200);
-    docker.listen();
-    eventually("Docker is found", || !daemon.app("app").body.contains("stale"));
-    eventually("the view is live", || daemon.counter("docker_state{state=\"live\"}") == 1);
 }
 
 #[test]
-fn after_the_grace_nobody_knows() {
-    let (docker, daemon) = live(UP, &["-docker-grace", "500ms"]);
+fn while_docker_is_away_the_last_facts_stand_for_the_grace() {
+    let (docker, daemon) = live(&[("app", "running", UP), ("dead", "running", UP)], &["-docker-grace", "60s"]);
+    docker.event("die", "dead", r#""exitCode":"1""#);
+    assert_eq!(daemon.app("dead").verdict(), down("exited"));
     docker.vanish();
     docker.drop_listeners();
-    daemon.wait_for_log("docker lost");
-    eventually_told(&daemon, "app", 503, "docker-unreachable");
-    assert_eq!(daemon.get(&format!("{PREFIX}/ready")).status, 503);
+    is(&daemon, "stale");
+    daemon.wait_for_log("docker lost: ");
+    for _ in 0..20 {
+        assert!(is_stale(&daemon.app("app")), "{:?}", daemon.app("app"));
+        assert_eq!(daemon.app("dead").verdict(), down("exited"));
+        assert_eq!(daemon.app("other").status, 404);
+        assert_eq!(daemon.get(&format!("{PREFIX}/ready")).status, 200);
+    }
+    lists(&docker, &[("app", "running", UP), ("dead", "exited", "Exited (1) 9 seconds ago")]);
     docker.listen();
-    eventually_told(&daemon, "app", 200, "up");
+    is_live(&daemon);
+    assert!(is_fresh(&daemon.app("app")));
+    assert_eq!(daemon.app("dead").verdict(), down("exited"));
 }
 
 #[test]
-fn a_docker_that_hangs_is_found_by_the_next_list() {
-    let (docker, daemon) = live(UP, &["-docker-grace", "60s", "-resync", "200ms", "-docker-timeout", "300ms"]);
-    docker.behave(|stream, _| support::hang(stream));
-    eventually("it is found", || daemon.app("app").body.ends_with(r#","stale":true}"#));
-    assert_eq!(docker.listeners(), 1, "the stream is merely silent");
-    docker.list(list(UP));
-    eventually("it is back", || daemon.counter("docker_state{state=\"live\"}") == 1);
+fn without_a_grace_nothing_is_known_once_docker_is_away() {
+    let (docker, daemon) = live(&[("app", "running", UP)], &["-docker-grace", "0s"]);
+    docker.vanish();
+    docker.drop_listeners();
+    for _ in 0..10 {
+        assert_eq!(daemon.app("app").verdict(), (503, 10, "docker-unreachable".into()));
+        assert_eq!(daemon.get(&format!("{PREFIX}/ready")).verdict(), (503, 10, "docker-unreachable".into()));
+    }
+    docker.listen();
+    is_live(&daemon);
+    assert!(is_fresh(&daemon.app("app")));
+}
+
+#[test]
+fn a_docker_that_hangs_behind_an_open_stream_is_found_out() {
+    let args = ["-resync", "1s", "-docker-timeout", "500ms", "-docker-grace", "60s"];
+    let (docker, daemon) = live(&[("app", "running", UP)], &args);
+    docker.behave(|stream, _| hang(stream));
+    is(&daemon, "stale");
+    assert!(is_stale(&daemon.app("app")));
+    assert_eq!(daemon.get(&format!("{PREFIX}/ready")).status, 200);
+    // What events say goes on counting.
+    docker.event("die", "app", r#""exitCode":"1""#);
+    eventually("the death is told", || daemon.app("app").verdict() == down("exited"));
+    lists(&docker, &[("app", "exited", "Exited (1) 1 second ago")]);
+    is_live(&daemon);
+    docker.event("start", "app", "");
+    eventually("it is up", || is_fresh(&daemon.app("app")));
+    assert_eq!((docker.listeners(), daemon.counter("docker_streams_total")), (1, 1));
 }

@@ -443,6 +443,7 @@ impl Engine {
         let behind = std::mem::take(&mut self.behind);
         let waiters = list.waiting.into_iter().map(|waiter| (waiter, is_whole)).chain(behind.into_iter().map(|waiter| (waiter, false)));
         self.settle(waiters, now);
+        self.settle_open(now);
     }
 
     fn looked(&mut self, Look { ids, asked, .. }: Look, outcome: Outcome, now: Instant) {

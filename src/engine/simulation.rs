@@ -86,6 +86,8 @@ struct Truth {
     /// None: it has no HEALTHCHECK.
     health: Option<Health>,
     created: i64,
+    /// When it was last started or died.
+    since: Option<Instant>,
     /// Until then the lists say this instead.
     lie: Option<(State, Instant)>,
 }
@@ -95,6 +97,16 @@ impl Truth {
         self.life == State::Running && self.health.is_none_or(|health| health == Health::Healthy)
     }
 
+    /// Docker's own words, which are those that the view puts in their place after an event, or not.
+    fn words(&self, state: State, now: Instant) -> String {
+        let age = self.since.map_or(0, |since| (now - since).as_secs());
+        match (state, age) {
+            (State::Running, 0) => "Up Less than a second".into(),
+            (State::Exited, 0) => "Exited (137) Less than a second ago".into(),
+            _ => format!("{state:?} {age} seconds"),
+        }
+    }
+
     fn listed(&self, now: Instant) -> Container {
         let state = self.lie.filter(|(_, until)| *until > now).map_or(self.life, |(state, _)| state);
         let health = if state == State::Running { self.health.unwrap_or(Health::None) } else { Health::None };
@@ -102,7 +114,7 @@ impl Truth {
             id: self.id.clone(),
             names: vec![self.name.as_str().into()],
             image: "image".into(),
-            status: format!("{state:?}").into(),
+            status: self.words(state, now).into(),
             created: self.created,
             state,
             health,
@@ -329,6 +341,7 @@ impl<'a> World<'a> {
             life: State::Created,
             health,
             created: self.made.cast_signed(),
+            since: None,
             lie: None,
         };
         self.containers.push(truth);
@@ -339,6 +352,7 @@ impl<'a> World<'a> {
     fn toggle(&mut self, which: usize) {
         let Some(truth) = self.containers.get_mut(which) else { return };
         let was = truth.life;
+        truth.since = Some(self.now);
         if was == State::Running || was == State::Paused {
             truth.life = State::Exited;
             self.lie(which, was, 900);
@@ -721,6 +735,7 @@ impl<'a> World<'a> {
             self.expect_truth(app);
         }
         self.a_death_and_a_start_are_told_at_once();
+        self.a_new_container_is_told_of_once_it_is_asked_about();
         self.probes.clear();
     }
 
@@ -739,13 +754,13 @@ impl<'a> World<'a> {
 
     fn expect_truth(&mut self, app: usize) {
         let own: Vec<&Truth> = self.containers.iter().filter(|truth| name(app).number_in(&truth.name).is_some()).collect();
-        let up = own.iter().any(|truth| truth.serves());
-        let none = own.is_empty();
+        let serving = own.iter().filter(|truth| truth.serves()).max_by_key(|truth| truth.created).map(|truth| &truth.id);
+        let (up, none) = (serving.is_some(), own.is_empty());
         let trust = self.engine.trust(self.now);
         let told = self.engine.verdict(&name(app)).map(|verdict| verdict.answer.clone());
         let is_right = match &told {
             None | Some(Answer::NoContainer(_)) => none,
-            Some(Answer::Up(_)) => up,
+            Some(Answer::Up(shown)) => serving == Some(&shown.container.id),
             Some(Answer::Down(..)) => !up && !none,
             Some(_) => false,
         };
@@ -773,6 +788,29 @@ impl<'a> World<'a> {
         self.engine.docker_told(flight, &line(What::Started, unix + 1), self.now);
         self.serve();
         self.expect_truth(app);
+    }
+
+    /// A redeploy: the old one serves on while the new one is made and started.
+    fn a_new_container_is_told_of_once_it_is_asked_about(&mut self) {
+        self.create();
+        let which = self.containers.len() - 1;
+        let own = |app: &usize| name(*app).number_in(&self.containers[which].name).is_some();
+        let apps: Vec<usize> = (0..APPS.len()).filter(own).collect();
+        let flight = self.stream.unwrap();
+        for what in [What::Created, What::Started] {
+            if what == What::Started {
+                self.toggle(which);
+            }
+            self.queue.clear();
+            self.wait(Duration::from_millis(1));
+            let Truth { id, name, .. } = self.containers[which].clone();
+            let event = Event { id, name: name.into(), what, at: self.unix() };
+            self.engine.docker_told(flight, &Told::Line(Line::Event(event)), self.now);
+            // Somebody asks while the question is open.
+            apps.iter().for_each(|&app| self.probe(app));
+            self.serve();
+        }
+        apps.iter().for_each(|&app| self.expect_truth(app));
     }
 
     fn expect_down(&mut self, app: usize, id: &str) {

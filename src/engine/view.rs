@@ -272,12 +272,20 @@ impl View {
     }
 
     fn suspect(&mut self, slot: usize, open: bool) {
-        let Some(entry) = self.entries.get_mut(slot) else { return };
-        entry.suspect = open;
+        let Self { entries, suspects, groups, .. } = self;
+        let Some(entry) = entries.get_mut(slot) else { return };
         if open {
-            self.suspects.insert(slot);
+            suspects.insert(slot);
         } else {
-            self.suspects.remove(&slot);
+            suspects.remove(&slot);
+        }
+        if std::mem::replace(&mut entry.suspect, open) != open {
+            // A suspect counts as starting: with the question its verdict changes too.
+            for key in keys(&entry.container) {
+                if let Some(group) = groups.get_mut(key) {
+                    group.verdict = None;
+                }
+            }
         }
     }
 

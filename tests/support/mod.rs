@@ -562,7 +562,9 @@ impl FakeDocker {
     /// Sends this line to all who listen, as dockerd does: as one chunk.
     pub fn send_line(&self, line: &str) {
         if let EventStream::Open(streams) = &mut *self.stream.lock().unwrap() {
-            streams.retain_mut(|stream| write!(stream, "{:x}\r\n{line}\n\r\n", line.len() + 1).is_ok());
+            // In one piece: many small ones fill the socket's buffer of a daemon that is frozen.
+            let chunk = format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
+            streams.retain_mut(|stream| stream.write_all(chunk.as_bytes()).is_ok());
         }
     }
 

@@ -126,6 +126,10 @@ pub const REPLAY: Duration = Duration::from_mins(1);
 /// How far back they are asked for the first time: the clocks of both sides may differ a little.
 pub const FIRST_REPLAY: Duration = Duration::from_secs(2);
 
+/// After the stream of a Podman that replays nothing has opened, before all are listed once more: what happened between its head and
+/// its first line is not told (measured: the journal is polled each 250 ms).
+pub const UNREPLAYED_PAUSE: Duration = Duration::from_secs(1);
+
 /// How many times longer than the longest that has landed a list may take, and rests.
 pub const LIST_PATIENCE: u32 = 4;
 /// The longest that a list may take, however long others have taken: a Docker that hung once and came back must not be given ever

@@ -118,6 +118,7 @@ pub struct Reader {
     depth: u32,
     text: Text,
     total: usize,
+    is_silent_on_health: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -231,8 +232,16 @@ impl Reader {
             self.stored.clear();
             read
         };
-        found(read.map_err(|_| Fault::NotAList)?);
+        let Listed { container, health } = read.map_err(|_| Fault::NotAList)?;
+        self.is_silent_on_health |= container.state == State::Running && health.is_none();
+        found(container);
         Ok(())
+    }
+
+    /// Whether a running container came without a field for its health.
+    #[must_use]
+    pub const fn is_silent_on_health(&self) -> bool {
+        self.is_silent_on_health
     }
 
     /// Whether the list has come to its end.
@@ -242,16 +251,25 @@ impl Reader {
     }
 }
 
-impl<'de> Deserialize<'de> for Container {
+impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Listed { mut container, health } = object(deserializer)?;
+        let mut listed: Self = object(deserializer)?;
+        let Self { container, health } = &mut listed;
         if !container.ports.starts_with('[') || container.ports.len() > limits::PORTS_BYTES {
             container.ports = "[]".into();
         }
         if container.state == State::Running {
             container.health = health.unwrap_or_else(|| Health::at_the_end_of(&container.status));
         }
-        Ok(container)
+        Ok(listed)
+    }
+}
+
+/// For who compares the reader with `serde_json` itself.
+#[cfg(any(test, fuzzing))]
+impl<'de> Deserialize<'de> for Container {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Listed::deserialize(deserializer).map(|listed| listed.container)
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Listed {
     pub containers: Vec<Container>,
     /// The version of Podman, if it is that which answered.
     pub podman: Option<ApiVersion>,
+    /// It has a running container of which it does not say whether its HEALTHCHECK is content: Podman before version 6.
+    pub is_silent_on_health: bool,
 }
 
 /// What a question came to. The stream of events has no end but a fault.
@@ -104,7 +106,11 @@ impl Exchange {
 
     fn outcome(&mut self) -> Outcome {
         match std::mem::replace(&mut self.answer, Answer::None) {
-            Answer::List { reader, containers, podman } if reader.is_done() => Ok(Listed { containers, podman }),
+            Answer::List { reader, containers, podman } if reader.is_done() => {
+                // Docker's words tell where it has no field for it.
+                let is_silent_on_health = podman.is_some() && reader.is_silent_on_health();
+                Ok(Listed { containers, podman, is_silent_on_health })
+            }
             Answer::List { .. } | Answer::None => Err(Fault::NotAList),
             // A Podman without a journal of events ends its stream in good order, at once.
             Answer::Events(_) => Err(Fault::Broken(Broken::CutShort)),

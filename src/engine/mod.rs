@@ -267,6 +267,8 @@ struct Flight {
     due: Instant,
     /// The socket's queue was full: the question has not left, and is tried again then.
     again_at: Option<Instant>,
+    /// The list has come, but says nothing of health: that has been asked for.
+    silent: Option<Listed>,
     waiting: VecDeque<Waiter>,
 }
 
@@ -276,6 +278,8 @@ struct Look {
     asked: Asked,
     due: Instant,
     ids: Vec<Box<str>>,
+    /// As in a [`Flight`].
+    silent: Option<Listed>,
 }
 
 /// A probe that waits. Those of one queue came in its order, so the first is due first.
@@ -405,9 +409,12 @@ impl Engine {
             }
             return self.looked(look, outcome, now);
         }
-        let Some(list) = self.list.take_if(|list| list.id == id) else { return };
+        let Some(mut list) = self.list.take_if(|list| list.id == id) else { return };
         match outcome {
-            Ok(listed) => self.landed(list, listed, now),
+            Ok(listed) => match self.complete(&mut list.id, &mut list.silent, listed) {
+                Some(listed) => self.landed(list, listed, now),
+                None => self.list = Some(list),
+            },
             // Nothing announces room in the queue: it is tried again after a pause, for as long as an answer would have been waited for.
             Err(Fault::Full) => self.list = Some(Flight { again_at: Some(now + limits::FULL_PAUSE), ..list }),
             Err(Fault::WantsVersion(_)) => {
@@ -421,7 +428,24 @@ impl Engine {
         }
     }
 
-    fn landed(&mut self, list: Flight, Listed { containers, podman }: Listed, now: Instant) {
+    /// The list as it came; or, of a Podman that says nothing of health, together with the answer to one more question. None: that
+    /// is asked now, under a name of its own.
+    fn complete(&mut self, id: &mut FlightId, silent: &mut Option<Listed>, listed: Listed) -> Option<Listed> {
+        if let Some(mut first) = silent.take() {
+            self.view.fill_in_health(&mut first.containers, &listed.containers);
+            return Some(first);
+        }
+        if !listed.is_silent_on_health {
+            return Some(listed);
+        }
+        count(&mut self.counts.looks);
+        *id = self.next_id();
+        *silent = Some(listed);
+        self.actions.push_back(Action::Ask(*id, Question::Ailing, self.api));
+        None
+    }
+
+    fn landed(&mut self, list: Flight, Listed { containers, podman, .. }: Listed, now: Instant) {
         self.podman = podman;
         self.view.landed(containers, &list.asked);
         self.has_facts = true;
@@ -437,24 +461,33 @@ impl Engine {
         {
             self.stream_failures = 0;
             self.actions.push_back(Action::Live);
+            if self.replay_from(now).is_none() {
+                // It sends the head of its stream before it reads its journal, and replays nothing.
+                self.resync_at = self.resync_at.min(now + limits::UNREPLAYED_PAUSE);
+            }
         }
         // The first waited for this list, unless something was missed since it was asked for. Whoever came after that goes on
         // waiting, unless events tell the rest.
         let behind = std::mem::take(&mut self.behind);
-        let waiters = list.waiting.into_iter().map(|waiter| (waiter, is_whole)).chain(behind.into_iter().map(|waiter| (waiter, false)));
+        let is_older = planted(Plant::AnswerFromAnOlderList);
+        let waiters = list.waiting.into_iter().map(|waiter| (waiter, is_whole)).chain(behind.into_iter().map(|waiter| (waiter, is_older)));
         self.settle(waiters, now);
         self.settle_open(now);
     }
 
-    fn looked(&mut self, Look { ids, asked, .. }: Look, outcome: Outcome, now: Instant) {
+    fn looked(&mut self, mut look: Look, outcome: Outcome, now: Instant) {
         match outcome {
             Ok(listed) => {
-                self.view.landed_about(&ids, listed.containers, &asked);
+                let Some(listed) = self.complete(&mut look.id, &mut look.silent, listed) else {
+                    self.look = Some(look);
+                    return;
+                };
+                self.view.landed_about(&look.ids, listed.containers, &look.asked);
                 self.reached();
                 self.settle_open(now);
             }
             Err(fault) => {
-                self.view.unanswered(&ids);
+                self.view.unanswered(&look.ids);
                 self.lost(fault, now);
             }
         }
@@ -634,7 +667,7 @@ impl Engine {
         if self.list.is_none() && (!self.behind.is_empty() || self.resync_at <= now) {
             let patience = self.longest.saturating_mul(limits::LIST_PATIENCE).min(limits::LONGEST_LIST).max(self.settings.docker_timeout);
             let asked = Asked { tick: Tick::default(), at: now, comeback: self.comeback };
-            self.ask(Flight { id: FlightId(0), asked, due: now + patience, again_at: None, waiting: VecDeque::new() }, now);
+            self.ask(Flight { id: FlightId(0), asked, due: now + patience, again_at: None, silent: None, waiting: VecDeque::new() }, now);
         }
     }
 
@@ -682,7 +715,7 @@ impl Engine {
         let id = self.next_id();
         let asked = Asked { tick: self.view.next_tick(), at: now, comeback: self.comeback };
         self.actions.push_back(Action::Ask(id, Question::About(ids.clone()), self.api));
-        self.look = Some(Look { id, asked, due: now + self.settings.docker_timeout, ids });
+        self.look = Some(Look { id, asked, due: now + self.settings.docker_timeout, ids, silent: None });
     }
 
     /// Sends a question for all on its way, under a name of its own. Whoever waited behind it may come along: it leaves now.
@@ -690,7 +723,7 @@ impl Engine {
         count(&mut self.counts.lists);
         list.id = self.next_id();
         list.asked = Asked { tick: self.view.next_tick(), at: now, comeback: self.comeback };
-        list.again_at = None;
+        (list.again_at, list.silent) = (None, None);
         list.waiting.append(&mut self.behind);
         self.actions.push_back(Action::Ask(list.id, Question::All, self.api));
         self.list = Some(list);
@@ -737,6 +770,23 @@ impl Engine {
     pub fn containers(&self) -> usize {
         self.view.len()
     }
+}
+
+/// A fault that a test plants, to see whether the simulation finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plant {
+    BelieveTheListAfterDeath,
+    ForgetASuspect,
+    AnswerFromAnOlderList,
+}
+
+#[cfg(test)]
+use simulation::planted;
+
+/// No fault is planted but in a test.
+#[cfg(not(test))]
+const fn planted(_: Plant) -> bool {
+    false
 }
 
 fn count(counter: &mut u64) {

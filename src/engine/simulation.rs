@@ -174,6 +174,8 @@ struct World<'a> {
     refused: bool,
     /// The version that paths must have, if any.
     demands: bool,
+    /// It is a Podman, which says nothing of health in lists, replays nothing, and tells of each outcome of a HEALTHCHECK.
+    podman: Option<ApiVersion>,
     /// On the wire.
     asked: Vec<Asked>,
     /// Forgotten by the engine; Docker may answer them all the same.
@@ -197,7 +199,8 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(dice: Dice<'a>) -> Self {
+    fn new(mut dice: Dice<'a>) -> Self {
+        let podman = (dice.throw(4) == 3).then(|| ApiVersion::parse_podman(b"4.3.1").unwrap());
         let now = Instant::now();
         let settings = Settings {
             docker_timeout: TIMEOUT,
@@ -219,6 +222,7 @@ impl<'a> World<'a> {
             comebacks: 0,
             refused: false,
             demands: false,
+            podman,
             asked: Vec::new(),
             forgotten: Vec::new(),
             stream: None,
@@ -447,17 +451,25 @@ impl<'a> World<'a> {
         let about = match &asked.question {
             Question::Events { since } => return self.open_stream(asked.flight, *since),
             Question::About(ids) => Some(ids.as_slice()),
-            Question::All => None,
+            Question::All | Question::Ailing => None,
         };
         // Docker looks at some moment between question and answer.
-        let containers = if self.dice.throw(2) == 0 { asked.then.clone() } else { self.list(about) };
-        self.say(&asked, Ok(Listed { containers, podman: None }));
+        let mut containers = if self.dice.throw(2) == 0 { asked.then.clone() } else { self.list(about) };
+        let is_silent_on_health = self.podman.is_some() && asked.question != Question::Ailing;
+        if asked.question == Question::Ailing {
+            containers.retain(|container| matches!(container.health, Health::Starting | Health::Unhealthy));
+        }
+        if self.podman.is_some() {
+            containers.iter_mut().for_each(|container| container.health = Health::None);
+        }
+        self.say(&asked, Ok(Listed { containers, podman: self.podman, is_silent_on_health }));
     }
 
     fn open_stream(&mut self, flight: FlightId, since: Option<u64>) {
         self.stream = Some(flight);
-        let since = since.expect("this is no Podman");
-        assert!(since <= self.unix(), "events would be missed");
+        assert_eq!(since.is_none(), self.podman.is_some());
+        let since = since.unwrap_or(u64::MAX);
+        assert!(since <= self.unix() || self.podman.is_some(), "events would be missed");
         self.queue = self.ring.iter().filter(|event| event.at >= since).map(|event| (event.clone(), self.now)).collect();
         self.engine.docker_told(flight, &Told::Opened, self.now);
     }
@@ -514,9 +526,13 @@ impl<'a> World<'a> {
             Ok(listed) => {
                 (self.rest, self.gone_since) = (None, None);
                 self.comebacks += u32::from(std::mem::take(&mut self.refused));
-                self.agree(asked, &listed.containers);
+                if asked.question != Question::Ailing {
+                    self.agree(asked, &listed.containers);
+                }
             }
             Err(Fault::Full) if asked.question == Question::All => {}
+            // It may belong to a list, which is tried again, or to a question about some, which is not.
+            Err(Fault::Full) if asked.question == Question::Ailing => _ = self.gone_since.get_or_insert(self.now),
             // It is repeated at once, whatever else has failed: Docker has just spoken.
             Err(Fault::WantsVersion(_)) => self.rest = None,
             Err(fault) if !is_stream || fault.is_refusal() => self.found_gone(fault),
@@ -566,7 +582,8 @@ impl<'a> World<'a> {
                 }
             }
             self.containers.iter_mut().for_each(|truth| truth.lie = None);
-            self.demands = self.dice.throw(4) == 0;
+            // Podman takes any version.
+            self.demands = self.podman.is_none() && self.dice.throw(4) == 0;
         }
         self.mood = next;
     }
@@ -579,7 +596,11 @@ impl<'a> World<'a> {
         let which = self.dice.throw(self.forgotten.len() as u64) as usize;
         let asked = self.forgotten.swap_remove(which);
         if self.dice.throw(2) == 0 {
-            self.engine.docker_said(asked.flight, Ok(Listed { containers: Vec::new(), podman: None }), self.now);
+            self.engine.docker_said(
+                asked.flight,
+                Ok(Listed { containers: Vec::new(), podman: None, is_silent_on_health: false }),
+                self.now,
+            );
         } else {
             self.engine.docker_told(asked.flight, &Told::Opened, self.now);
         }
@@ -859,8 +880,32 @@ fn run(seed: u64, steps: u32) -> u64 {
 }
 
 #[cfg(test)]
+std::thread_local! {
+    static PLANTED: std::cell::Cell<Option<super::Plant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether that fault has been planted, in this thread.
+#[cfg(test)]
+pub(super) fn planted(plant: super::Plant) -> bool {
+    PLANTED.get() == Some(plant)
+}
+
+#[cfg(test)]
 mod tests {
+    use super::super::Plant;
     use super::*;
+
+    /// A simulation that finds nothing may only be blind.
+    #[test]
+    fn a_planted_fault_is_found() {
+        for plant in [Plant::BelieveTheListAfterDeath, Plant::ForgetASuspect, Plant::AnswerFromAnOlderList] {
+            PLANTED.set(Some(plant));
+            let found = (0..200).find(|&seed| std::panic::catch_unwind(|| run(seed, 500)).is_err());
+            PLANTED.set(None);
+            assert!(found.is_some(), "{plant:?} is not found");
+            eprintln!("{plant:?}: found with seed {found:?}");
+        }
+    }
 
     #[test]
     fn every_probe_is_told_the_truth_once_and_in_time() {

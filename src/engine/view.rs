@@ -8,13 +8,13 @@
 //!
 //! Order is the order of reading, counted in ticks; the clock only says when a lost event becomes likely.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use slab::Slab;
 
 use super::verdict::{self, DockerHealth, Member, Policy};
-use super::{Answer, AppName, Reason};
+use super::{Answer, AppName, Plant, Reason, planted};
 use crate::docker::event::{Event, What};
 use crate::docker::{Container, Health, State};
 use crate::limits;
@@ -66,7 +66,9 @@ fn decides(said: &Said, asked: &Asked, listed: Option<State>) -> bool {
     let after = asked.at.saturating_duration_since(said.at);
     let lives = matches!(listed, Some(State::Running | State::Paused));
     match said.claim {
-        Claim::Dead => !lives || after >= limits::DEATH_STANDS || asked.comeback != said.comeback,
+        Claim::Dead => {
+            planted(Plant::BelieveTheListAfterDeath) || !lives || after >= limits::DEATH_STANDS || asked.comeback != said.comeback
+        }
         Claim::Alive => true,
         Claim::Paused => listed != Some(State::Running) || after >= limits::CHANGE_STANDS,
         Claim::Resumed => listed != Some(State::Paused) || after >= limits::CHANGE_STANDS,
@@ -272,6 +274,7 @@ impl View {
     }
 
     fn suspect(&mut self, slot: usize, open: bool) {
+        let open = open && !planted(Plant::ForgetASuspect);
         let Self { entries, suspects, groups, .. } = self;
         let Some(entry) = entries.get_mut(slot) else { return };
         if open {
@@ -320,6 +323,21 @@ impl View {
         }
         // An event that was read meanwhile has kept a question open.
         self.unanswered(ids);
+    }
+
+    /// Whatever a list did not say of the health of the running containers in it, told by who of them is ailing. Of those this
+    /// does not say in which way: one that was unhealthy in this run still is, any other is starting. Those that are not may have no
+    /// HEALTHCHECK; they are up either way, and asked about after each start.
+    pub fn fill_in_health(&self, containers: &mut [Container], ailing: &[Container]) {
+        let ailing: HashSet<&str> = ailing.iter().map(|container| &*container.id).collect();
+        for container in containers.iter_mut().filter(|container| container.state == State::Running) {
+            let known = self.by_id.get(&container.id).and_then(|&slot| self.entries.get(slot)).map(|entry| entry.container.health);
+            container.health = match known {
+                _ if !ailing.contains(&*container.id) => Health::Healthy,
+                Some(Health::Unhealthy) => Health::Unhealthy,
+                None | Some(Health::None | Health::Starting | Health::Healthy) => Health::Starting,
+            };
+        }
     }
 
     fn listed(&mut self, container: Container, asked: &Asked) -> usize {

@@ -14,7 +14,7 @@ type Listed<'a> = &'a [(&'a str, &'a str, &'a str)];
 const UP: &str = "Up 3 minutes";
 
 /// From now on that Docker lists these, and of those only the ones it is asked about.
-fn lists(docker: &FakeDocker, containers: Listed) {
+fn lists(docker: &FakeDocker, containers: Listed<'_>) {
     let containers: Vec<_> = containers.iter().map(|(name, state, status)| (container_id(name), container(name, state, status))).collect();
     docker.behave(move |stream, head| {
         let all = !head.contains("filters=");
@@ -25,7 +25,7 @@ fn lists(docker: &FakeDocker, containers: Listed) {
 }
 
 /// A Docker with these containers and a daemon whose view of them is live.
-fn live(containers: Listed, args: &[&str]) -> (FakeDocker, Daemon) {
+fn live(containers: Listed<'_>, args: &[&str]) -> (FakeDocker, Daemon) {
     let docker = FakeDocker::hung();
     lists(&docker, containers);
     docker.open_stream();
@@ -94,8 +94,8 @@ fn a_death_is_told_at_once_and_stands_against_lists_that_deny_it() {
     assert_eq!(daemon.app("app").verdict(), down("exited"));
     assert!(daemon.app("app").json()["message"].as_str().unwrap().contains("Exited (137) "));
     for look in 1..=3 {
-        eventually("it is looked at", || daemon.counter("docker_looks_total") == about as u64 + look);
-        eventually("the question came", || questions(&docker).0 == all + look as usize);
+        eventually("it is looked at", || daemon.counter("docker_looks_total") == (about + look) as u64);
+        eventually("the question came", || questions(&docker).0 == all + look);
         // The answer is on its way or there: neither makes a difference.
         for _ in 0..20 {
             assert_eq!(daemon.app("app").verdict(), down("exited"), "after look {look}");

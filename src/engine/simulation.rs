@@ -460,7 +460,9 @@ impl<'a> World<'a> {
             containers.retain(|container| matches!(container.health, Health::Starting | Health::Unhealthy));
         }
         if self.podman.is_some() {
-            containers.iter_mut().for_each(|container| container.health = Health::None);
+            for container in &mut containers {
+                container.health = Health::None;
+            }
         }
         self.say(&asked, Ok(Listed { containers, podman: self.podman, is_silent_on_health }));
     }
@@ -828,10 +830,14 @@ impl<'a> World<'a> {
             let event = Event { id, name: name.into(), what, at: self.unix() };
             self.engine.docker_told(flight, &Told::Line(Line::Event(event)), self.now);
             // Somebody asks while the question is open.
-            apps.iter().for_each(|&app| self.probe(app));
+            for &app in &apps {
+                self.probe(app);
+            }
             self.serve();
         }
-        apps.iter().for_each(|&app| self.expect_truth(app));
+        for &app in &apps {
+            self.expect_truth(app);
+        }
     }
 
     fn expect_down(&mut self, app: usize, id: &str) {

@@ -144,6 +144,10 @@ pub const LIST_REST: u32 = 20;
 /// Bytes read at once. One buffer serves all peers; a list of 62 containers is 50 KB.
 pub const READ_BYTES: usize = 16 * 1024;
 
+/// The largest buffer kept for the next answer: an answer about one app is some hundred bytes. A larger one is given back to the
+/// system.
+pub const SPARE_BYTES: usize = 4 * 1024;
+
 /// Bytes read from and written to one client in a turn, before the others have theirs: some hundred requests.
 pub const CLIENT_SHARE: usize = 16 * 1024;
 

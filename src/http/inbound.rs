@@ -213,6 +213,13 @@ impl Inbound {
         }
     }
 
+    /// Lends a buffer for what is to be written, if there is none: [`Inbound::sent`] gives it back.
+    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
+        if self.unsent.capacity() == 0 {
+            std::mem::swap(&mut self.unsent, buffer);
+        }
+    }
+
     /// The reply to the request of that number. It leaves when those before it have left.
     pub fn answer(&mut self, number: u32, reply: &Reply<'_>, date: &str) {
         let front = self.next.wrapping_sub(u32::try_from(self.owed.len()).unwrap_or(0));
@@ -245,13 +252,17 @@ impl Inbound {
         self.unsent.get(self.sent..).unwrap_or_default()
     }
 
-    /// So many of them were written.
-    pub fn sent(&mut self, bytes: usize) {
+    /// So many of them were written. Gives the buffer back when they were all: another connection may need one, and this one is
+    /// perhaps idle for long.
+    pub fn sent(&mut self, bytes: usize) -> Option<Vec<u8>> {
         self.sent = self.sent.saturating_add(bytes);
-        if self.sent >= self.unsent.len() {
-            self.unsent = Vec::new();
-            self.sent = 0;
+        if self.sent < self.unsent.len() {
+            return None;
         }
+        self.sent = 0;
+        let mut buffer = std::mem::take(&mut self.unsent);
+        buffer.clear();
+        Some(buffer)
     }
 
     /// Whether another request may be read: fewer are owed, and less is unsent, than the limits say.
@@ -505,6 +516,25 @@ mod tests {
         assert_eq!(inbound.waiting(), (Wait::RestOfRequest, 1));
         assert_eq!(inbound.late(), None);
         assert!(inbound.is_done());
+    }
+
+    #[test]
+    fn a_lent_buffer_comes_back_when_all_is_written() {
+        let mut inbound = Inbound::new();
+        let mut buffer = Vec::with_capacity(1000);
+        let mine = buffer.as_ptr();
+        inbound.feed(GET.repeat(2).as_bytes(), |_, _| ());
+        inbound.lend(&mut buffer);
+        inbound.answer(0, &reply(200), "D");
+        let mut other = Vec::with_capacity(10);
+        inbound.lend(&mut other);
+        assert_eq!((buffer.capacity(), other.capacity()), (0, 10), "it holds one already");
+        inbound.answer(1, &reply(503), "D");
+        let length = inbound.unsent().len();
+        assert_eq!(inbound.sent(length - 1), None);
+        let back = inbound.sent(1).unwrap();
+        assert_eq!((back.as_ptr(), back.len(), back.capacity()), (mine, 0, 1000));
+        assert_eq!(inbound.unsent.capacity(), 0);
     }
 
     #[test]

@@ -3,12 +3,10 @@
 //! The head and the body leave in one piece: the Lua checkers of upper Nginxes read a status line and close, and one
 //! write costs one system call. Nothing here but status, framing and a few fixed fields; what the body says is made elsewhere.
 
-use std::io::Write as _;
-
 use super::Method;
 
-/// The methods answered, for `Allow`.
-const ALLOW: &str = "GET, HEAD, OPTIONS";
+/// The methods answered.
+const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +18,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn media_type(self) -> &'static str {
+    const fn field(self) -> &'static str {
         match self {
-            Self::Json => "application/json; charset=utf-8",
-            Self::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Json => "Content-Type: application/json; charset=utf-8\r\n",
+            Self::Metrics => "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
         }
     }
 }
@@ -43,38 +41,63 @@ impl Reply<'_> {
     /// Appends the reply to a request of that method. `date` is the present time as an HTTP date (RFC 9110 section 6.6.1, a MUST
     /// for who has a clock); `close` says that it is the last one of its connection.
     pub fn write(&self, method: Method, date: &str, close: bool, out: &mut Vec<u8>) {
-        // Writing to a vector cannot fail.
-        let _ = write!(out, "HTTP/1.1 {} {}\r\nDate: {date}\r\n", self.status, phrase(self.status));
-        if method == Method::Options || self.status == 405 {
-            let _ = write!(out, "Allow: {ALLOW}\r\n");
-        }
+        let is_options = method == Method::Options;
+        let body = if is_options || method == Method::Head { &[] } else { self.body };
         // An answer to OPTIONS has no body and has to say so (RFC 9110 section 9.3.7).
-        let length = if method == Method::Options { 0 } else { self.body.len() };
-        if length > 0 {
-            let _ = write!(out, "Content-Type: {}\r\n", self.kind.media_type());
-        }
-        let _ = write!(out, "Content-Length: {length}\r\nCache-Control: no-store\r\n");
-        out.extend_from_slice(if close { b"Connection: close\r\n\r\n" } else { b"\r\n" });
-        if !matches!(method, Method::Head | Method::Options) {
-            out.extend_from_slice(self.body);
+        let length = if is_options { 0 } else { self.body.len() };
+        let mut digits = [0; 20];
+        // A head is put together for each probe, so by copying alone: `write!` costs as much as all else that is done for one.
+        let parts = [
+            status_line(self.status).as_bytes(),
+            b"\r\nDate: ",
+            date.as_bytes(),
+            b"\r\n",
+            if is_options || self.status == 405 { ALLOW.as_bytes() } else { b"" },
+            if length > 0 { self.kind.field().as_bytes() } else { b"" },
+            b"Content-Length: ",
+            decimal(length, &mut digits),
+            b"\r\nCache-Control: no-store\r\n",
+            if close { b"Connection: close\r\n\r\n" } else { b"\r\n" },
+            body,
+        ];
+        out.reserve(parts.iter().map(|part| part.len()).sum());
+        for part in parts {
+            out.extend_from_slice(part);
         }
     }
 }
 
-/// The phrases of RFC 9110 section 15 for the statuses that are given.
-const fn phrase(status: u16) -> &'static str {
+/// A number in decimal digits, of which there are at most twenty.
+fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
+    let mut from = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789".get(number % 10).copied().unwrap_or(b'0');
+        number /= 10;
+        from = from.saturating_sub(1);
+        if number == 0 {
+            break;
+        }
+    }
+    digits.get(from..).unwrap_or_default()
+}
+
+/// The statuses that are given, with their phrases of RFC 9110 section 15.
+fn status_line(status: u16) -> &'static str {
     match status {
-        200 => "OK",
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        414 => "URI Too Long",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
-        _ => "",
+        200 => "HTTP/1.1 200 OK",
+        400 => "HTTP/1.1 400 Bad Request",
+        404 => "HTTP/1.1 404 Not Found",
+        405 => "HTTP/1.1 405 Method Not Allowed",
+        408 => "HTTP/1.1 408 Request Timeout",
+        414 => "HTTP/1.1 414 URI Too Long",
+        431 => "HTTP/1.1 431 Request Header Fields Too Large",
+        501 => "HTTP/1.1 501 Not Implemented",
+        503 => "HTTP/1.1 503 Service Unavailable",
+        505 => "HTTP/1.1 505 HTTP Version Not Supported",
+        _ => {
+            debug_assert!(false, "a status without a phrase: {status}");
+            "HTTP/1.1 500 Internal Server Error"
+        }
     }
 }
 
@@ -95,23 +118,25 @@ mod tests {
         let cases = [
             (200, Method::Get, false, format!("HTTP/1.1 200 OK\r\nDate: D\r\n{json}Content-Length: 2\r\n{none}\r\n{{}}")),
             (503, Method::Head, false, format!("HTTP/1.1 503 Service Unavailable\r\nDate: D\r\n{json}Content-Length: 2\r\n{none}\r\n")),
-            (
-                404,
-                Method::Options,
-                false,
-                format!("HTTP/1.1 404 Not Found\r\nDate: D\r\nAllow: {ALLOW}\r\nContent-Length: 0\r\n{none}\r\n"),
-            ),
+            (404, Method::Options, false, format!("HTTP/1.1 404 Not Found\r\nDate: D\r\n{ALLOW}Content-Length: 0\r\n{none}\r\n")),
             (
                 405,
                 Method::Other,
                 true,
                 format!(
-                    "HTTP/1.1 405 Method Not Allowed\r\nDate: D\r\nAllow: {ALLOW}\r\n{json}Content-Length: 2\r\n{none}Connection: close\r\n\r\n{{}}"
+                    "HTTP/1.1 405 Method Not Allowed\r\nDate: D\r\n{ALLOW}{json}Content-Length: 2\r\n{none}Connection: close\r\n\r\n{{}}"
                 ),
             ),
         ];
         for (status, method, close, want) in cases {
             assert_eq!(written(status, method, close), want);
+        }
+    }
+
+    #[test]
+    fn any_length_in_digits() {
+        for number in [0, 7, 10, 199, 65_536, usize::MAX] {
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
         }
     }
 }

@@ -5,6 +5,7 @@
 //! bytes is reported, whichever would be found first.
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 use super::{content_length, elements, target};
 use crate::limits;
@@ -116,9 +117,10 @@ impl Bad {
 /// Whatever is first wrong in the bytes.
 pub fn parse(bytes: &[u8]) -> Result<Option<Head<'_>>, Bad> {
     let within = bytes.get(..limits::HEAD_BYTES).unwrap_or(bytes);
-    let mut headers = [httparse::EMPTY_HEADER; limits::HEADERS];
-    let mut parsed = httparse::Request::new(&mut headers);
-    let outcome = parsed.parse(within);
+    // There is room for many fields, and a probe has three: what is not used is not even cleared.
+    let mut headers = [const { MaybeUninit::uninit() }; limits::HEADERS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let outcome = parsed.parse_with_uninit_headers(within, &mut headers);
     if parsed.path.is_some_and(|target| target.len() > limits::TARGET_BYTES) {
         return Err(Bad::TargetTooLong);
     }

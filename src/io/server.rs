@@ -62,6 +62,8 @@ pub struct Server {
     engine: Engine,
     clock: Clock,
     scratch: Vec<u8>,
+    /// The buffer lent to whoever is answered. One will do: an answer is written before the next one is made.
+    spare: Vec<u8>,
     /// When the last answer is to have left, once the server stops.
     stops_at: Option<Instant>,
     traffic: Traffic,
@@ -110,6 +112,7 @@ impl Server {
             engine: Engine::new(settings, seed, clock.now(), clock.unix()),
             clock,
             scratch: vec![0; limits::READ_BYTES],
+            spare: Vec::new(),
             stops_at: None,
             traffic: Traffic::default(),
             said_full: None,
@@ -362,7 +365,7 @@ impl Server {
 
     /// A round with a client: writes first, then reads and asks.
     fn converse(&mut self, id: Id) -> io::Result<Round<Closed>> {
-        let Self { peers, engine, scratch, config, clock, traffic, turn, .. } = self;
+        let Self { peers, engine, scratch, spare, config, clock, traffic, turn, .. } = self;
         let Some(Peer { socket, role: Role::Client(client), .. }) = peers.get_mut(id) else { return Ok(Round::Waits) };
         let Client { inbound, extra, share, .. } = client;
         if std::mem::replace(&mut client.turn, *turn) != *turn {
@@ -373,7 +376,9 @@ impl Server {
                 match socket.write(inbound.unsent())? {
                     0 => break,
                     length => {
-                        inbound.sent(length);
+                        if let Some(buffer) = inbound.sent(length).filter(|buffer| buffer.capacity() <= limits::SPARE_BYTES) {
+                            *spare = buffer;
+                        }
                         *share = share.saturating_sub(length);
                     }
                 }
@@ -495,7 +500,7 @@ impl Server {
 
     /// The present verdict on an app, written once for all who ask until it changes.
     fn verdict(&mut self, ticket: Ticket, app: &AppName, stale: bool) {
-        let Self { engine, words, peers, list, clock, traffic, .. } = self;
+        let Self { engine, words, peers, list, spare, clock, traffic, .. } = self;
         let Some(Verdict { answer, rendered }) = engine.verdict(app) else { return self.answer(ticket, &Answer::NoContainer(*app)) };
         let fresh;
         let (status, body) = if stale {
@@ -504,12 +509,12 @@ impl Server {
         } else {
             rendered.get_or_insert_with(|| words.answer(answer))
         };
-        hand_over(peers, list, clock, traffic, ticket, &Reply { status: *status, kind: Kind::Json, body });
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { status: *status, kind: Kind::Json, body });
     }
 
     fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
-        let Self { peers, list, clock, traffic, .. } = self;
-        hand_over(peers, list, clock, traffic, ticket, reply);
+        let Self { peers, list, spare, clock, traffic, .. } = self;
+        hand_over(peers, list, spare, clock, traffic, ticket, reply);
     }
 
     fn ask_docker(&mut self, flight: FlightId, question: &Question, version: Option<ApiVersion>) {
@@ -565,9 +570,18 @@ fn enlist(list: &mut VecDeque<Id>, id: Id, peer: &mut Peer) {
 }
 
 /// Gives a client the reply to its request, if it has not left: then nobody is there, and nobody has to be told.
-fn hand_over(peers: &mut Slots<Peer>, list: &mut VecDeque<Id>, clock: &Clock, traffic: &mut Traffic, ticket: Ticket, reply: &Reply<'_>) {
+fn hand_over(
+    peers: &mut Slots<Peer>,
+    list: &mut VecDeque<Id>,
+    spare: &mut Vec<u8>,
+    clock: &Clock,
+    traffic: &mut Traffic,
+    ticket: Ticket,
+    reply: &Reply<'_>,
+) {
     let Some(peer) = peers.get_mut(ticket.connection) else { return };
     let Role::Client(client) = &mut peer.role else { return };
+    client.inbound.lend(spare);
     client.inbound.answer(ticket.number, reply, clock.date());
     traffic.hit(client.inbound.take_hits());
     traffic.answered(reply.status);

@@ -1,5 +1,6 @@
 //! The only clock. It is read once a turn, right after the poll; everybody else is given the time.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use httpdate::HttpDate;
@@ -29,7 +30,9 @@ impl Clock {
         if second != self.second || self.date.is_empty() {
             self.second = second;
             // As text once a second, not once an answer.
-            self.date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).to_string();
+            self.date.clear();
+            // In place, and a string takes all.
+            let _ = write!(self.date, "{}", HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(second)));
         }
     }
 

@@ -3,6 +3,14 @@
 //! Flags are those of Go's `flag` package, which the old tool used: one dash or two, `-port 4246` or `-port=4246`. A flag beats
 //! the environment; the last of two equal flags wins, but for those that may be repeated. Nothing here looks at the process: the
 //! iterators come from `main.rs`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `flags`  | the table |
+//! | `values` | the forms of values |
+
+mod flags;
+mod values;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,6 +20,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+pub use flags::{FLAGS, Flag};
+
 use crate::engine::{AppName, DockerHealth, Policy};
 
 /// The name of the program, and of what it owns.
@@ -19,9 +29,6 @@ pub const NAME: &str = "container-healthcheck";
 
 /// Before the name of each flag, in capitals, to make its environment variable.
 const ENVIRONMENT: &str = "CONTAINER_HEALTHCHECK_";
-
-/// The longest path that fits the address of a Unix socket, in bytes (unix(7), its closing NUL aside).
-const SOCKET_PATH_BYTES: usize = 107;
 
 /// Where a server listens or can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +50,7 @@ pub struct Listen {
 
 /// An entry of `--bind`, before `-port` is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Bind {
+pub(super) enum Bind {
     Ip(IpAddr, Option<u16>),
     Unix(PathBuf),
 }
@@ -172,233 +179,6 @@ pub enum Command {
     Version,
 }
 
-/// One flag.
-pub struct Flag {
-    /// Its name, without dashes.
-    pub name: &'static str,
-    /// What stands for its value in the help; empty for a switch.
-    pub value: &'static str,
-    /// Its default, in words.
-    pub default: &'static str,
-    /// What it does.
-    pub help: &'static str,
-    /// Whether this version checks its value and does nothing else with it.
-    pub later: bool,
-    /// Takes a value, or says what would be one.
-    set: fn(&mut Config, &str) -> Result<(), &'static str>,
-}
-
-/// All flags, in the order of the help.
-pub const FLAGS: &[Flag] = &[
-    Flag {
-        name: "prefix",
-        value: "PATH",
-        default: "/container-healthcheck",
-        help: "before each path of ours; / for none",
-        later: false,
-        set: |c, v| put(&mut c.prefix, prefix(v)),
-    },
-    Flag {
-        name: "port",
-        value: "N",
-        default: "4246",
-        help: "TCP port of the addresses that name none",
-        later: false,
-        set: |c, v| put(&mut c.port, port(v)),
-    },
-    Flag {
-        name: "bind",
-        value: "ADDRESS",
-        default: "127.0.0.1 and ::1",
-        help: "listen there: an IP address, address:port, [v6]:port or unix:/path; repeatable, or with commas",
-        later: false,
-        set: |c, v| {
-            v.split(',').try_for_each(|v| {
-                c.bind.push(bind(v)?);
-                Ok(())
-            })
-        },
-    },
-    Flag {
-        name: "level",
-        value: "LEVEL",
-        default: "info",
-        help: "least level logged: error, warn, info or debug",
-        later: false,
-        set: |c, v| put(&mut c.level, level(v)),
-    },
-    Flag {
-        name: "logpath",
-        value: "FOLDER",
-        default: "none: stderr",
-        help: "append the log to container-healthcheck.log there; SIGHUP reopens it",
-        later: false,
-        set: |c, v| put(&mut c.log_folder, folder(v).map(Some)),
-    },
-    Flag {
-        name: "docker-host",
-        value: "URL",
-        default: "$DOCKER_HOST, else unix:///var/run/docker.sock",
-        help: "where Docker or Podman is: unix:///path or tcp://address:port",
-        later: false,
-        set: |c, v| put(&mut c.docker_host, docker_host(v)),
-    },
-    Flag {
-        name: "docker-timeout",
-        value: "TIME",
-        default: "5s",
-        help: "how long Docker may take, and a probe wait",
-        later: false,
-        set: |c, v| put(&mut c.docker_timeout, duration(v, TENTH)),
-    },
-    Flag {
-        name: "docker-grace",
-        value: "TIME",
-        default: "60s",
-        help: "how long the last facts stay good when Docker is gone",
-        later: false,
-        set: |c, v| put(&mut c.docker_grace, duration(v, Duration::ZERO)),
-    },
-    Flag {
-        name: "resync",
-        value: "TIME",
-        default: "30s",
-        help: "how often all containers are listed, whatever else happens",
-        later: false,
-        set: |c, v| put(&mut c.resync, duration(v, TENTH)),
-    },
-    Flag {
-        name: "apps",
-        value: "NAMES",
-        default: "none",
-        help: "apps that are down (503), not unknown (404), without a container; with commas",
-        later: true,
-        set: |c, v| {
-            put(&mut c.apps, v.split(',').map(|v| AppName::parse(v.as_bytes()).ok_or("names of apps with commas between them")).collect())
-        },
-    },
-    Flag {
-        name: "policy",
-        value: "WHICH",
-        default: "any",
-        help: "which of several containers must be up: any, newest or all",
-        later: false,
-        set: |c, v| put(&mut c.policy, policy(v)),
-    },
-    Flag {
-        name: "docker-health",
-        value: "HOW",
-        default: "respect",
-        help: "whether HEALTHCHECK counts: respect or ignore",
-        later: false,
-        set: |c, v| put(&mut c.docker_health, docker_health(v)),
-    },
-    Flag {
-        name: "min-uptime",
-        value: "TIME",
-        default: "0s",
-        help: "a container counts as starting for so long",
-        later: true,
-        set: |c, v| put(&mut c.min_uptime, duration(v, Duration::ZERO)),
-    },
-    Flag {
-        name: "ngx-port",
-        value: "N",
-        default: "none",
-        help: "check apps through the local Nginx on this port: GET /o/{app}/",
-        later: true,
-        set: |c, v| put(&mut c.nginx_port, port(v).map(Some)),
-    },
-    Flag {
-        name: "check-url",
-        value: "URL",
-        default: "none",
-        help: "check apps there: http://address:port/path or unix:/socket:/path, {app} for the name",
-        later: true,
-        set: |c, v| put(&mut c.check_url, check_url(v).map(Some)),
-    },
-    Flag {
-        name: "check-interval",
-        value: "TIME",
-        default: "2s",
-        help: "how often an app is checked",
-        later: true,
-        set: |c, v| put(&mut c.check_interval, duration(v, TENTH)),
-    },
-    Flag {
-        name: "check-timeout",
-        value: "TIME",
-        default: "3s",
-        help: "how long one check may take",
-        later: true,
-        set: |c, v| put(&mut c.check_timeout, duration(v, TENTH)),
-    },
-    Flag {
-        name: "check-fall",
-        value: "N",
-        default: "2",
-        help: "down after so many failed checks in a row",
-        later: true,
-        set: |c, v| put(&mut c.check_fall, count(v)),
-    },
-    Flag {
-        name: "check-rise",
-        value: "N",
-        default: "1",
-        help: "up after so many good checks in a row",
-        later: true,
-        set: |c, v| put(&mut c.check_rise, count(v)),
-    },
-    Flag {
-        name: "check-fail",
-        value: "STATUSES",
-        default: "502-504",
-        help: "statuses that are failures, as in 404,502-504",
-        later: true,
-        set: |c, v| put(&mut c.check_fail, statuses(v)),
-    },
-    Flag {
-        name: "drain-dir",
-        value: "FOLDER",
-        default: "/var/lib/container-healthcheck/drain",
-        help: "the folder of drains",
-        later: true,
-        set: |c, v| put(&mut c.drain_dir, folder(v)),
-    },
-    Flag {
-        name: "hide-command",
-        value: "",
-        default: "off",
-        help: "leave command empty in answers",
-        later: false,
-        set: |c, v| put(&mut c.hide_command, switch(v)),
-    },
-    Flag {
-        name: "max-clients",
-        value: "N",
-        default: "1024",
-        help: "clients at once; the longest idle makes room",
-        later: false,
-        set: |c, v| put(&mut c.max_clients, clients(v)),
-    },
-    Flag {
-        name: "header-timeout",
-        value: "TIME",
-        default: "5s",
-        help: "how long the head of a request may take",
-        later: false,
-        set: |c, v| put(&mut c.header_timeout, duration(v, TENTH)),
-    },
-    Flag {
-        name: "idle-timeout",
-        value: "TIME",
-        default: "75s",
-        help: "how long a connection may be idle",
-        later: false,
-        set: |c, v| put(&mut c.idle_timeout, duration(v, TENTH)),
-    },
-];
-
 /// What the arguments (without the program's name) and the environment ask for.
 ///
 /// # Errors
@@ -495,145 +275,6 @@ pub fn help() -> String {
     }
     let _ = writeln!(text, "  {:<24} print this and exit\n  {:<24} print version, commit and target, and exit", "-help", "-version");
     text
-}
-
-/// The least of most durations: shorter would be a mistake of unit.
-const TENTH: Duration = Duration::from_millis(100);
-/// The greatest: longer would be one too.
-const DAY: Duration = Duration::from_hours(24);
-
-fn put<T>(place: &mut T, value: Result<T, &'static str>) -> Result<(), &'static str> {
-    *place = value?;
-    Ok(())
-}
-
-fn prefix(value: &str) -> Result<String, &'static str> {
-    let path = value.trim_matches('/');
-    let sound =
-        path.split('/').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte)));
-    match path {
-        "" => Ok(String::new()),
-        _ if sound => Ok(format!("/{path}")),
-        _ => Err("a path of letters, digits, dots, dashes, underscores and tildes, like /container-healthcheck"),
-    }
-}
-
-fn port(value: &str) -> Result<u16, &'static str> {
-    value.parse().ok().filter(|&port| port > 0).ok_or("a port from 1 to 65535")
-}
-
-fn bind(value: &str) -> Result<Bind, &'static str> {
-    const WANTS: &str = "an IP address (names are not looked up), address:port, [v6]:port or unix:/path";
-    if let Some(path) = value.strip_prefix("unix:") {
-        return socket_path(path).map(Bind::Unix).ok_or("unix: and an absolute path of at most 107 bytes");
-    }
-    if let Ok(address) = value.parse::<SocketAddr>() {
-        return Ok(Bind::Ip(address.ip(), Some(address.port())));
-    }
-    let ip = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')).unwrap_or(value);
-    ip.parse().map(|ip| Bind::Ip(ip, None)).map_err(|_| WANTS)
-}
-
-fn socket_path(path: &str) -> Option<PathBuf> {
-    (path.starts_with('/') && path.len() <= SOCKET_PATH_BYTES && !path.contains('\0')).then(|| path.into())
-}
-
-fn level(value: &str) -> Result<LevelFilter, &'static str> {
-    match value {
-        "error" => Ok(LevelFilter::Error),
-        "warn" => Ok(LevelFilter::Warn),
-        "info" => Ok(LevelFilter::Info),
-        "debug" => Ok(LevelFilter::Debug),
-        _ => Err("error, warn, info or debug"),
-    }
-}
-
-fn folder(value: &str) -> Result<PathBuf, &'static str> {
-    if value.is_empty() { Err("the path of a folder") } else { Ok(value.into()) }
-}
-
-fn docker_host(value: &str) -> Result<Address, &'static str> {
-    const WANTS: &str = "unix:///path, or tcp://address:port with an IP address or localhost";
-    if let Some(path) = value.strip_prefix("unix://") {
-        return socket_path(path)
-            .map(Address::Unix)
-            .ok_or("unix:// and an absolute path of at most 107 bytes, like unix:///var/run/docker.sock");
-    }
-    if value.starts_with("ssh://") {
-        return Err("unix:///path or tcp://address:port (ssh:// is not spoken: forward the socket with ssh -L and name it)");
-    }
-    let address = value.strip_prefix("tcp://").map(|address| address.trim_end_matches('/')).ok_or(WANTS)?;
-    // No name service in a static binary, but everybody writes this one.
-    let address = address.replace("localhost:", "127.0.0.1:");
-    address.parse().ok().filter(|address: &SocketAddr| address.port() > 0).map(Address::Tcp).ok_or(WANTS)
-}
-
-fn check_url(value: &str) -> Result<CheckUrl, &'static str> {
-    const WANTS: &str = "http://address:port/path or unix:/socket:/path, with {app} for the app's name";
-    let (address, path) = if let Some(rest) = value.strip_prefix("unix:") {
-        let (socket, path) = rest.split_at(rest.find(":/").ok_or(WANTS)?);
-        (Address::Unix(socket_path(socket).ok_or(WANTS)?), path.get(1..).unwrap_or_default())
-    } else {
-        let rest = value.strip_prefix("http://").ok_or(WANTS)?;
-        let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let address = address.replace("localhost", "127.0.0.1");
-        let address = address.parse().or_else(|_| format!("{address}:80").parse()).map_err(|_| WANTS)?;
-        (Address::Tcp(address), if path.is_empty() { "/" } else { path })
-    };
-    let sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if sound { Ok(CheckUrl { address, path: path.to_owned() }) } else { Err(WANTS) }
-}
-
-fn duration(value: &str, least: Duration) -> Result<Duration, &'static str> {
-    let plain = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().map(Duration::from_secs).ok());
-    let duration = plain.unwrap_or_else(|| humantime::parse_duration(value).ok());
-    duration.filter(|duration| (least..=DAY).contains(duration)).ok_or(if least.is_zero() {
-        "a time from 0s to 24h, like 500ms, 5s, 30m, 2h, or seconds"
-    } else {
-        "a time from 100ms to 24h, like 500ms, 5s, 30m, 2h, or seconds"
-    })
-}
-
-fn policy(value: &str) -> Result<Policy, &'static str> {
-    match value {
-        "any" => Ok(Policy::Any),
-        "newest" => Ok(Policy::Newest),
-        "all" => Ok(Policy::All),
-        _ => Err("any, newest or all"),
-    }
-}
-
-fn docker_health(value: &str) -> Result<DockerHealth, &'static str> {
-    match value {
-        "respect" => Ok(DockerHealth::Respect),
-        "ignore" => Ok(DockerHealth::Ignore),
-        _ => Err("respect or ignore"),
-    }
-}
-
-fn count(value: &str) -> Result<u32, &'static str> {
-    value.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or("a number from 1 to 1000")
-}
-
-fn clients(value: &str) -> Result<usize, &'static str> {
-    value.parse().ok().filter(|count| (1..=65536).contains(count)).ok_or("a number from 1 to 65536")
-}
-
-fn statuses(value: &str) -> Result<Vec<RangeInclusive<u16>>, &'static str> {
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-        (100 <= first && first <= last && last <= 599).then_some(first..=last)
-    };
-    value.split(',').map(|part| range(part).ok_or("statuses and ranges from 100 to 599, like 404,502-504")).collect()
-}
-
-fn switch(value: &str) -> Result<bool, &'static str> {
-    match value {
-        "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
-        _ => Err("1 or 0"),
-    }
 }
 
 #[cfg(test)]

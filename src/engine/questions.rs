@@ -1,0 +1,414 @@
+//! The engine's questions to Docker: the list of all containers, questions about some, and the stream of events; what comes of
+//! them, and what their failing means for those who wait.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::view::{Asked, Tick};
+use super::{Action, Answer, Engine, FlightId, Plant, Trust, Waiter, count, planted};
+use crate::docker::event::Line;
+use crate::docker::exchange::{Listed, Outcome, Told};
+use crate::docker::{ApiVersion, Fault, Question};
+use crate::limits;
+
+/// The stream of events.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    /// Not to be opened before then.
+    Closed(Instant),
+    /// Its head has to come by then.
+    Opening(FlightId, Instant),
+    /// Open since that moment, and whether a list that was asked for since has landed.
+    Open { id: FlightId, since: Tick, caught_up: bool },
+}
+
+impl Stream {
+    const fn id(&self) -> Option<FlightId> {
+        match *self {
+            Self::Closed(_) => None,
+            Self::Opening(id, _) | Self::Open { id, .. } => Some(id),
+        }
+    }
+}
+
+/// A question about containers, on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    id: FlightId,
+    asked: Asked,
+    pub(super) due: Instant,
+    /// Its list has come, but says nothing of health: that has been asked for.
+    silent: Option<Listed>,
+}
+
+/// The question about all of them.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) flight: Flight,
+    /// The socket's queue was full: the question has not left, and is tried again then.
+    pub(super) again_at: Option<Instant>,
+    pub(super) waiting: VecDeque<Waiter>,
+}
+
+/// The question about some.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) flight: Flight,
+    ids: Vec<Box<str>>,
+}
+
+impl Engine {
+    /// A question has its outcome, or failed on its way. One that was forgotten is nobody's.
+    pub fn docker_said(&mut self, id: FlightId, outcome: Outcome, now: Instant) {
+        // Only a path without a version is told so: the question is repeated, and will not be told so again.
+        let demanded = if let Err(Fault::WantsVersion(version)) = outcome { Some(version) } else { None };
+        if self.stream.id() == Some(id) {
+            if demanded.is_some() {
+                self.api = demanded;
+                self.stream = Stream::Closed(now);
+                return;
+            }
+            return self.stream_ended(outcome.err().unwrap_or(Fault::NotEvents), now);
+        }
+        if let Some(look) = self.look.take_if(|look| look.flight.id == id) {
+            if demanded.is_some() {
+                self.api = demanded;
+                return self.view.unanswered(&look.ids);
+            }
+            return self.looked(look, outcome, now);
+        }
+        let Some(mut list) = self.list.take_if(|list| list.flight.id == id) else { return };
+        match outcome {
+            Ok(listed) => match self.complete(&mut list.flight, listed) {
+                Some(listed) => self.landed(list, listed, now),
+                None => self.list = Some(list),
+            },
+            // Nothing announces room in the queue: it is tried again after a pause, for as long as an answer would have been waited for.
+            Err(Fault::Full) => self.list = Some(List { again_at: Some(now + limits::FULL_PAUSE), ..list }),
+            Err(Fault::WantsVersion(_)) => {
+                self.api = demanded;
+                self.ask(list, now);
+            }
+            Err(fault) => {
+                self.behind.extend(list.waiting);
+                self.lost(fault, now);
+            }
+        }
+    }
+
+    /// Gives up the questions that have met their deadlines, and repeats the one whose pause is over.
+    pub(super) fn questions_due(&mut self, now: Instant) {
+        if let Some(list) = self.list.take_if(|list| list.flight.due <= now) {
+            self.actions.push_back(Action::Forget(list.flight.id));
+            let fault = if list.again_at.is_some() { Fault::Full } else { Fault::Late };
+            self.behind.extend(list.waiting);
+            self.lost(fault, now);
+        }
+        if let Some(look) = self.look.take_if(|look| look.flight.due <= now) {
+            self.actions.push_back(Action::Forget(look.flight.id));
+            self.view.unanswered(&look.ids);
+            self.lost(Fault::Late, now);
+        }
+        if let Stream::Opening(id, due) = self.stream
+            && due <= now
+        {
+            self.actions.push_back(Action::Forget(id));
+            self.stream_ended(Fault::Late, now);
+        }
+        let may_ask = self.contact.rests_until(now).is_none();
+        if let Some(list) = self.list.take_if(|list| may_ask && list.again_at.is_some_and(|at| at <= now)) {
+            self.ask(list, now);
+        }
+    }
+
+    /// When [`Engine::questions_due`] has something to do, or a question is to be asked.
+    pub(super) fn next_question(&self, now: Instant) -> Option<Instant> {
+        let rests_until = self.contact.rests_until(now);
+        let asks = |at: Option<Instant>| at.map(|at| rests_until.map_or(at, |until| at.max(until)));
+        let list = self.list.as_ref();
+        let opening = if let Stream::Opening(_, due) = self.stream { Some(due) } else { None };
+        [
+            list.map(|list| list.flight.due),
+            asks(list.and_then(|list| list.again_at)),
+            self.look.as_ref().map(|look| look.flight.due),
+            opening,
+            asks(self.wants_stream()),
+            asks(self.wants_look(now)),
+            asks(list.is_none().then_some(self.resync_at)),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The list as it came; or, of a Podman that says nothing of health, together with the answer to one more question. None: that
+    /// is asked now, under a name of its own.
+    fn complete(&mut self, flight: &mut Flight, listed: Listed) -> Option<Listed> {
+        if let Some(mut first) = flight.silent.take() {
+            self.view.fill_in_health(&mut first.containers, &listed.containers);
+            return Some(first);
+        }
+        if !listed.is_silent_on_health {
+            return Some(listed);
+        }
+        count(&mut self.counts.looks);
+        flight.id = self.next_id();
+        flight.silent = Some(listed);
+        self.actions.push_back(Action::Ask(flight.id, Question::Ailing, self.api));
+        None
+    }
+
+    fn landed(&mut self, list: List, Listed { containers, podman, .. }: Listed, now: Instant) {
+        self.podman = podman;
+        self.view.landed(containers, &list.flight.asked);
+        self.has_facts = true;
+        let took = now.saturating_duration_since(list.flight.asked.at);
+        self.longest = self.longest.max(took);
+        let rest = self.settings.resync.max(took.saturating_mul(limits::LIST_REST));
+        let is_whole = list.flight.asked.tick > self.missed;
+        self.resync_at = if is_whole { now + rest } else { now };
+        self.reached();
+        if let Stream::Open { since, caught_up, .. } = &mut self.stream
+            && list.flight.asked.tick > *since
+            && !std::mem::replace(caught_up, true)
+        {
+            self.stream_failures = 0;
+            self.actions.push_back(Action::Live);
+            if self.replay_from(now).is_none() {
+                // It sends the head of its stream before it reads its journal, and replays nothing.
+                self.resync_at = self.resync_at.min(now + limits::UNREPLAYED_PAUSE);
+            }
+        }
+        // The first waited for this list, unless something was missed since it was asked for. Whoever came after that goes on
+        // waiting, unless events tell the rest.
+        let behind = std::mem::take(&mut self.behind);
+        let is_older = planted(Plant::AnswerFromAnOlderList);
+        let waiters = list.waiting.into_iter().map(|waiter| (waiter, is_whole)).chain(behind.into_iter().map(|waiter| (waiter, is_older)));
+        self.settle(waiters, now);
+        self.settle_open(now);
+    }
+
+    fn looked(&mut self, mut look: Look, outcome: Outcome, now: Instant) {
+        match outcome {
+            Ok(listed) => {
+                let Some(listed) = self.complete(&mut look.flight, listed) else {
+                    self.look = Some(look);
+                    return;
+                };
+                self.view.landed_about(&look.ids, listed.containers, &look.flight.asked);
+                self.reached();
+                self.settle_open(now);
+            }
+            Err(fault) => {
+                self.view.unanswered(&look.ids);
+                self.lost(fault, now);
+            }
+        }
+    }
+
+    /// Something has changed for those who wait for the answer to an open question.
+    fn settle_open(&mut self, now: Instant) {
+        let open = std::mem::take(&mut self.open);
+        self.settle(open.into_iter().map(|waiter| (waiter, false)), now);
+    }
+
+    /// Tells each who can be told now: if the view is live, or their list has landed.
+    fn settle(&mut self, waiters: impl Iterator<Item = (Waiter, bool)>, now: Instant) {
+        let live = self.trust(now) == Trust::Live;
+        for (waiter, has_list) in waiters {
+            match (self.view.is_open(&waiter.app), live || has_list) {
+                (false, true) => self.actions.push_back(Action::Verdict(waiter.ticket, waiter.app, false)),
+                (true, _) if live => self.open.push_back(waiter),
+                _ => self.behind.push_back(waiter),
+            }
+        }
+    }
+
+    fn reached(&mut self) {
+        self.gone_since = None;
+        if std::mem::take(&mut self.was_away) {
+            self.comeback = self.comeback.wrapping_add(1);
+        }
+        if self.contact.reached() {
+            self.actions.push_back(Action::DockerFound);
+        }
+    }
+
+    /// Docker was found gone. Within the grace all who wait are told what was known; else what is wrong.
+    fn lost(&mut self, fault: Fault, now: Instant) {
+        count(&mut self.counts.failed);
+        // The next one may be another Docker, which knows other versions.
+        self.api = None;
+        self.resync_at = now;
+        self.gone_since.get_or_insert(now);
+        // One that only hangs still knows, and still lies, as before.
+        self.was_away |= matches!(fault, Fault::NoSocket | Fault::Refused);
+        let stale = self.trust(now) == Trust::Stale;
+        let waiting = self.list.as_mut().map(|list| std::mem::take(&mut list.waiting)).unwrap_or_default();
+        if matches!(fault, Fault::Late | Fault::Full) && !stale {
+            let late = waiting.len().saturating_add(self.behind.len()).saturating_add(self.open.len());
+            self.counts.timeouts = self.counts.timeouts.wrapping_add(late as u64);
+        }
+        let told = waiting.into_iter().chain(self.behind.drain(..)).chain(self.open.drain(..));
+        self.actions.extend(told.map(|Waiter { ticket, app, .. }| {
+            if stale { Action::Verdict(ticket, app, true) } else { Action::Answer(ticket, Answer::Unknown(fault.clone())) }
+        }));
+        if self.contact.lost(fault.clone(), now) {
+            self.actions.push_back(Action::DockerLost(fault));
+        }
+    }
+
+    /// The stream of events told something.
+    pub fn docker_told(&mut self, id: FlightId, told: &Told, now: Instant) {
+        match told {
+            Told::Opened => self.stream_opened(id, now),
+            Told::Line(line) => self.happened(id, line, now),
+        }
+    }
+
+    fn stream_opened(&mut self, id: FlightId, now: Instant) {
+        if !matches!(self.stream, Stream::Opening(opening, _) if opening == id) {
+            return;
+        }
+        let since = self.view.next_tick();
+        self.stream = Stream::Open { id, since, caught_up: false };
+        self.list_anew(now);
+    }
+
+    fn happened(&mut self, id: FlightId, line: &Line, now: Instant) {
+        if !matches!(self.stream, Stream::Open { id: open, .. } if open == id) {
+            return;
+        }
+        // A sign of life: the last facts are no older than this.
+        if let Some(since) = &mut self.gone_since {
+            *since = now;
+        }
+        match line {
+            Line::TooLong => {
+                count(&mut self.counts.events_too_long);
+                self.list_anew(now);
+            }
+            Line::Event(event) => {
+                self.last_event = Some((event.at, now));
+                if self.view.happened(event, now, self.comeback) {
+                    count(&mut self.counts.events);
+                    self.settle_open(now);
+                }
+            }
+        }
+    }
+
+    /// Something was missed: a list is wanted that is asked for from now on.
+    fn list_anew(&mut self, now: Instant) {
+        self.missed = self.view.next_tick();
+        self.resync_at = now;
+    }
+
+    /// The stream could not be opened, or has ended.
+    fn stream_ended(&mut self, fault: Fault, now: Instant) {
+        let was = std::mem::replace(&mut self.stream, Stream::Closed(now));
+        if !matches!(was, Stream::Open { caught_up: true, .. }) {
+            self.stream_failures = self.stream_failures.saturating_add(1);
+            self.stream = Stream::Closed(now + self.contact.growing_pause(self.stream_failures));
+        }
+        // Probes that waited for the answer to an open question need a list now.
+        self.behind.append(&mut self.open);
+        self.behind.make_contiguous().sort_by_key(|waiter| waiter.due);
+        if fault.is_refusal() {
+            return self.lost(fault, now);
+        }
+        if self.stream_failures <= 1 {
+            self.actions.push_back(Action::Blind(fault));
+        }
+    }
+
+    pub(super) fn ask_what_is_open(&mut self, now: Instant) {
+        if self.wants_stream().is_some_and(|at| at <= now) {
+            return self.open_stream(now);
+        }
+        if self.wants_look(now).is_some_and(|at| at <= now) {
+            let ids = self.view.to_ask(now);
+            if ids.len() > limits::IDS_IN_A_QUESTION {
+                self.list_anew(now);
+            } else if !ids.is_empty() {
+                return self.ask_about(ids, now);
+            }
+        }
+        if self.list.is_none() && (!self.behind.is_empty() || self.resync_at <= now) {
+            let patience = self.longest.saturating_mul(limits::LIST_PATIENCE).min(limits::LONGEST_LIST).max(self.settings.docker_timeout);
+            let flight = self.flight(now + patience, now);
+            self.ask(List { flight, again_at: None, waiting: VecDeque::new() }, now);
+        }
+    }
+
+    /// When the stream is to be opened. Only Docker that answers is worth a stream, and its first list says what it is.
+    fn wants_stream(&self) -> Option<Instant> {
+        match self.stream {
+            Stream::Closed(at) if self.has_facts && self.gone_since.is_none() => Some(at),
+            Stream::Closed(_) | Stream::Opening(..) | Stream::Open { .. } => None,
+        }
+    }
+
+    /// When containers are to be asked about, if events tell of any.
+    fn wants_look(&self, now: Instant) -> Option<Instant> {
+        let live = matches!(self.stream, Stream::Open { .. }) && self.gone_since.is_none();
+        if live && self.look.is_none() { self.view.next_look(now) } else { None }
+    }
+
+    fn open_stream(&mut self, now: Instant) {
+        let id = self.next_id();
+        count(&mut self.counts.streams);
+        self.stream = Stream::Opening(id, now + self.settings.docker_timeout);
+        let question = Question::Events { since: self.replay_from(now) };
+        self.actions.push_back(Action::Ask(id, question, self.api));
+    }
+
+    /// From when on events are to be replayed, in nanoseconds of Unix time: the head of a stream is sent before it is subscribed to,
+    /// so an event right behind the head would be lost without (measured: 6 in 300). None for a Podman that reads its whole
+    /// journal for it and loses track of the journal's rotation then (before 4.9).
+    fn replay_from(&self, now: Instant) -> Option<u64> {
+        if self.podman.is_some_and(|version| version < ApiVersion::PODMAN_REPLAYS) {
+            return None;
+        }
+        let replay = limits::REPLAY;
+        if let Some((at, read)) = self.last_event {
+            let beyond = now.saturating_duration_since(read).saturating_sub(replay);
+            return Some(at.saturating_add(nanoseconds(beyond)));
+        }
+        let (unix, started) = self.started;
+        let now = unix.saturating_add(now.saturating_duration_since(started));
+        Some(nanoseconds(now.saturating_sub(limits::FIRST_REPLAY)))
+    }
+
+    fn ask_about(&mut self, ids: Vec<Box<str>>, now: Instant) {
+        count(&mut self.counts.looks);
+        let flight = self.flight(now + self.settings.docker_timeout, now);
+        self.actions.push_back(Action::Ask(flight.id, Question::About(ids.clone()), self.api));
+        self.look = Some(Look { flight, ids });
+    }
+
+    /// Sends a question for all on its way, under a name of its own. Whoever waited behind it may come along: it leaves now.
+    fn ask(&mut self, mut list: List, now: Instant) {
+        count(&mut self.counts.lists);
+        list.flight = self.flight(list.flight.due, now);
+        list.again_at = None;
+        list.waiting.append(&mut self.behind);
+        self.actions.push_back(Action::Ask(list.flight.id, Question::All, self.api));
+        self.list = Some(list);
+    }
+
+    /// A question that leaves now.
+    fn flight(&mut self, due: Instant, now: Instant) -> Flight {
+        let asked = Asked { tick: self.view.next_tick(), at: now, comeback: self.comeback };
+        Flight { id: self.next_id(), asked, due, silent: None }
+    }
+
+    fn next_id(&mut self) -> FlightId {
+        self.flights = self.flights.wrapping_add(1);
+        FlightId(self.flights)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::to_writer;
 
 use crate::docker::Fault;
-use crate::engine::{Answer, Shown};
+use crate::engine::groups::Row;
+use crate::engine::{Answer, Reason, Shown, Trust};
 use crate::http::Bad;
 use crate::http::response::Broken;
 use crate::limits;
@@ -41,13 +42,15 @@ impl Words {
                 let message = format!("{name} is {}{colon}{}", reason.word(), container.status);
                 error(503, 12, reason.word(), &message)
             }
-            Answer::NoContainer(app) => {
+            Answer::NoContainer { app, expected } => {
                 let app = app.as_str();
-                error(404, 12, "no-container", &format!("no container is named {app} or {app}-<digits>"))
+                let status = if *expected { 503 } else { 404 };
+                error(status, 12, Reason::NoContainer.word(), &format!("no container is named {app} or {app}-<digits>"))
             }
             Answer::Unknown(fault) => {
-                let (code, reason) = kind(fault);
-                error(503, code, reason, &self.fault(fault))
+                let reason = Reason::of(fault);
+                let code = if reason == Reason::DockerUnreachable { 10 } else { 11 };
+                error(503, code, reason.word(), &self.fault(fault))
             }
             Answer::BadName => error(
                 400,
@@ -55,6 +58,7 @@ impl Words {
                 "bad-name",
                 "the name of an app is a letter or digit, then up to 127 letters, digits, dots, dashes and underscores",
             ),
+            Answer::BadQuery(wants) => error(400, 400, "bad-request", wants),
             Answer::NotAllowed => error(405, 405, "method", "only GET, HEAD and OPTIONS are answered"),
             Answer::NotFound => {
                 let prefix = &self.prefix;
@@ -62,11 +66,35 @@ impl Words {
                     404,
                     404,
                     "not-found",
-                    &format!("no such path; there are {prefix}/health, {prefix}/apps/health/<app>, {prefix}/ready and {prefix}/metrics"),
+                    &format!(
+                        "no such path; there are {prefix}/health, {prefix}/apps, {prefix}/apps/health/<app>, {prefix}/ready and {prefix}/metrics"
+                    ),
                 )
             }
             Answer::Busy => error(503, 503, "busy", "too many wait for Docker already"),
         }
+    }
+
+    /// JSON of all apps, which are sorted by name: nothing in it changes but what a balancer would act on.
+    #[must_use]
+    pub fn apps(docker: Trust, apps: &[(&str, &Row)]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128 + 80 * apps.len());
+        out.extend_from_slice(br#"{"code":0,"status":"ok","message":{"docker":""#);
+        out.extend_from_slice(docker.word().as_bytes());
+        out.extend_from_slice(br#"","apps":{"#);
+        for (at, (name, Row { fault, containers, since })) in apps.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            text(&mut out, name);
+            let up = match fault {
+                None => "true".to_owned(),
+                Some(reason) => format!(r#"false,"reason":"{}""#, reason.word()),
+            };
+            out.extend_from_slice(format!(r#":{{"up":{up},"containers":{containers},"since":{since}}}"#).as_bytes());
+        }
+        out.extend_from_slice(b"}}}");
+        out
     }
 
     /// As [`Words::answer`], for facts that stand though Docker is gone: whoever is up is told so.
@@ -131,21 +159,6 @@ impl Words {
             Fault::Status(status, words) => format!("{docker} answered {status}: {words}"),
             Fault::WantsVersion(_) => format!("{docker} wants a version in paths"),
         }
-    }
-}
-
-/// Code and reason of a fault of Docker's: not reached, wrong, or not in time.
-const fn kind(fault: &Fault) -> (u16, &'static str) {
-    match fault {
-        Fault::NoSocket | Fault::Refused | Fault::Denied | Fault::Unreachable(_) => (10, "docker-unreachable"),
-        Fault::Full | Fault::Late => (11, "docker-timeout"),
-        Fault::Reset
-        | Fault::Broken(_)
-        | Fault::NotAList
-        | Fault::NotEvents
-        | Fault::TooLarge
-        | Fault::Status(..)
-        | Fault::WantsVersion(_) => (11, "docker-error"),
     }
 }
 
@@ -255,14 +268,14 @@ mod tests {
             (Answer::NotYet, 503, 11, "starting", "/var/run/docker.sock has not answered yet"),
             (exited("Exited (137) 3 minutes ago"), 503, 12, "exited", "bk_iam-1709878117 is exited: Exited (137) 3 minutes ago"),
             (exited(""), 503, 12, "exited", "bk_iam-1709878117 is exited"),
-            (Answer::NoContainer(app), 404, 12, "no-container", "no container is named bk_iam or bk_iam-<digits>"),
+            (Answer::NoContainer { app, expected: false }, 404, 12, "no-container", "no container is named bk_iam or bk_iam-<digits>"),
             (Answer::NotAllowed, 405, 405, "method", "only GET, HEAD and OPTIONS are answered"),
             (
                 Answer::NotFound,
                 404,
                 404,
                 "not-found",
-                "no such path; there are /chc/health, /chc/apps/health/<app>, /chc/ready and /chc/metrics",
+                "no such path; there are /chc/health, /chc/apps, /chc/apps/health/<app>, /chc/ready and /chc/metrics",
             ),
             (Answer::Busy, 503, 503, "busy", "too many wait for Docker already"),
             (

@@ -22,6 +22,7 @@
 //! | [`answers`] | what a client is told, in words and JSON |
 //! | [`metrics`] | the counters of all parts as text |
 //! | [`config`]  | flags and environment |
+//! | [`duration`] | a time as people write it |
 //! | [`limits`]  | every number that bounds something, with its reason |
 //! | [`slots`]   | a slab whose ids never lie |
 //! | `properties` | for tests and fuzzers: what holds of any bytes at all |
@@ -29,6 +30,7 @@
 pub mod answers;
 pub mod config;
 pub mod docker;
+pub mod duration;
 pub mod engine;
 pub mod http;
 pub mod io;

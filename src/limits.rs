@@ -35,6 +35,16 @@ pub const WAITING_PROBES: usize = 16 * 1024;
 /// never wait, and go. Answer beyond that: the connection is closed.
 pub const EXTRA_CLIENTS: usize = 64;
 
+/// Clients that wait for a change of `P/apps`. A fleet has a few balancers. Answer beyond that: the longest-waiting is told what is
+/// so, early.
+pub const WATCHERS: usize = 256;
+
+/// How long one may wait for a change: below the minute after which the proxies in between give up. Longer is cut to this.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(50);
+
+/// Between two lists while no event comes and somebody waits for a change.
+pub const WATCHED_REST: Duration = Duration::from_secs(1);
+
 // ---- How long we wait for a client.
 
 /// For a client to take what was written for it. Ours are small answers; who does not take them in this time does not read.

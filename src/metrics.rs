@@ -97,15 +97,14 @@ fn add(counter: Option<&mut u64>, count: u64) {
 
 /// All counters as text.
 #[must_use]
-pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers: usize) -> Vec<u8> {
+pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers: usize, watchers: usize) -> Vec<u8> {
     let mut out = Text(String::with_capacity(4096));
     out.family("build_info", "gauge", "Always 1; the version is a label.", [(label("version", env!("CARGO_PKG_VERSION")), 1)]);
-    let trusts = [("live", Trust::Live), ("blind", Trust::Blind), ("stale", Trust::Stale), ("down", Trust::Down)];
     out.family(
         "docker_state",
         "gauge",
         "How far what is known of Docker is trusted.",
-        trusts.map(|(word, is)| (label("state", word), u64::from(is == trust))),
+        Trust::ALL.map(|state| (label("state", state.word()), u64::from(state == trust))),
     );
     out.family("containers", "gauge", "Containers known, in whatever state.", [(String::new(), containers as u64)]);
     out.one("docker_lists_total", "Lists of all containers asked for.", engine.lists);
@@ -115,6 +114,9 @@ pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers
     out.one("docker_events_total", "Events that said something new.", engine.events);
     out.one("docker_events_too_long_total", "Events that were too long to be read.", engine.events_too_long);
     out.one("probes_total", "Probes of apps.", engine.probes);
+    out.one("surveys_total", "Questions about all apps.", engine.surveys);
+    out.family("watchers", "gauge", "Clients that wait for a change of an app.", [(String::new(), watchers as u64)]);
+    out.one("watchers_early_total", "Clients that were answered before any change, to make room for others.", engine.watchers_early);
     out.one("probes_timed_out_total", "Probes that waited for Docker as long as they may.", engine.timeouts);
     out.one("probes_busy_total", "Probes refused since too many waited.", engine.busy);
     out.family("http_clients", "gauge", "Connections of clients.", [(String::new(), traffic.clients)]);
@@ -168,7 +170,7 @@ mod tests {
         traffic.closed(Closed::Room);
         traffic.hit(inbound::Hits { pipeline: 2, unsent: 0, body: 0 });
         let counts = engine::Counts { lists: 7, ..engine::Counts::default() };
-        let text = String::from_utf8(text(&traffic, &counts, Trust::Live, 3)).unwrap();
+        let text = String::from_utf8(text(&traffic, &counts, Trust::Live, 3, 0)).unwrap();
         for line in [
             "container_healthcheck_docker_state{state=\"live\"} 1",
             "container_healthcheck_docker_lists_total 7",

@@ -112,7 +112,8 @@ pub fn request(bytes: &[u8]) {
         Method::Other => "POST",
         Method::Connect => panic!("we are no proxy"),
     };
-    let mut plain = format!("{method} {} HTTP/1.1\r\nHost: h\r\n", encoded(&head.request.path));
+    let question = if head.request.query.is_empty() { "" } else { "?" };
+    let mut plain = format!("{method} {}{question}{} HTTP/1.1\r\nHost: h\r\n", encoded(&head.request.path), head.request.query);
     plain += &head.body.map_or("Transfer-Encoding: chunked\r\n".into(), |length| format!("Content-Length: {length}\r\n"));
     plain += if head.close { "Connection: close\r\n\r\n" } else { "\r\n" };
     assert_eq!(requests::parse(plain.as_bytes()), Ok(Some(Head { bytes: plain.len(), ..head })), "{plain:?}");
@@ -326,6 +327,11 @@ fn plainly(value: &Value) -> Option<Container> {
         (State::Running, "health: starting") if known("Health").is_none() => Health::Starting,
         _ => Health::None,
     };
+    let labels = known("Labels").map_or(Some(None), |labels| labels.as_object().map(Some))?;
+    let label = |name: &str| labels?.get(name).filter(|label| !label.is_null());
+    let words = |name: &str| label(name).map_or(Some(""), Value::as_str);
+    let (app, compose) = (words("container-healthcheck.app")?, words("com.docker.compose.service")?);
+    let swarm = words("com.docker.swarm.service.name")?;
     Some(Container {
         id: text("Id")?.into(),
         names: own.take(limits::NAMES).map(Into::into).collect(),
@@ -336,6 +342,8 @@ fn plainly(value: &Value) -> Option<Container> {
         created: known("Created").map_or(Some(0), Value::as_i64)?,
         state,
         health,
+        app: app.into(),
+        service: if compose.is_empty() { swarm } else { compose }.into(),
     })
 }
 
@@ -385,18 +393,22 @@ pub fn exchange(bytes: &[u8]) {
 /// answered for by the container of another one. The input is a target, or a name and that of a container on the next line.
 pub fn target(bytes: &[u8]) {
     for method in [Method::Get, Method::Options, Method::Connect, Method::Other] {
-        if let Some(path) = std::str::from_utf8(bytes).ok().and_then(|target| targets::path(method, target).ok()) {
+        if let Some((path, query)) = std::str::from_utf8(bytes).ok().and_then(|target| targets::parts(method, target).ok()) {
             assert!(path.starts_with(b"/") || &*path == b"*" && method == Method::Options);
             for prefix in ["", "/container-healthcheck"] {
-                if let Route::App(app) = route(prefix, &path, true) {
+                let routed = route(prefix, &path, targets::pairs(query), true);
+                if let Route::App(app) = routed {
                     assert_eq!(AppName::parse(app.as_str().as_bytes()), Some(app));
+                } else if let Route::Apps(query) = routed {
+                    assert!(query.require.len() <= bytes.len());
                 }
-                assert!(matches!(route(prefix, &path, false), Route::NotFound | Route::NotAllowed));
+                assert!(matches!(route(prefix, &path, targets::pairs(query), false), Route::NotFound | Route::NotAllowed));
             }
         }
     }
     let path = [b"/", bytes].concat();
-    assert_eq!(targets::path(Method::Get, &encoded(&path)).as_deref(), Ok(&path[..]), "any bytes can be sent");
+    let decoded = targets::parts(Method::Get, &encoded(&path)).map(|(path, query)| (path.into_owned(), query.to_owned()));
+    assert_eq!(decoded, Ok((path, String::new())), "any bytes can be sent");
 
     let mut lines = bytes.splitn(2, |&byte| byte == b'\n');
     let name = lines.next().unwrap_or_default();
@@ -413,7 +425,8 @@ pub fn target(bytes: &[u8]) {
         _ => format!("%{byte:02X}"),
     };
     let target = format!("/p/apps/health/{}", name.iter().map(in_some_way).collect::<String>());
-    assert_eq!(targets::path(Method::Get, &target).map(|path| route("/p", &path, true)), Ok(Route::App(app)), "{target}");
+    let routed = targets::parts(Method::Get, &target).map(|(path, query)| route("/p", &path, targets::pairs(query), true));
+    assert_eq!(routed, Ok(Route::App(app)), "{target}");
 
     // The app's own containers, near misses, and what the input says.
     let near = ["", "-", "-0", "-007", "-1-2", "-1a", "1", "_1", "-\u{661}", "-+1"].map(|end| format!("{}{end}", app.as_str()));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::{Address, Bind, CheckUrl};
+use crate::duration;
 use crate::engine::{DockerHealth, Policy};
 
 /// The longest path that fits the address of a Unix socket, in bytes (unix(7), its closing NUL aside).
@@ -101,9 +102,7 @@ pub(super) fn check_url(value: &str) -> Result<CheckUrl, &'static str> {
 }
 
 pub(super) fn duration(value: &str, least: Duration) -> Result<Duration, &'static str> {
-    let plain = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().map(Duration::from_secs).ok());
-    let duration = plain.unwrap_or_else(|| humantime::parse_duration(value).ok());
-    duration.filter(|duration| (least..=DAY).contains(duration)).ok_or(if least.is_zero() {
+    duration::parse(value).filter(|duration| (least..=DAY).contains(duration)).ok_or(if least.is_zero() {
         "a time from 0s to 24h, like 500ms, 5s, 30m, 2h, or seconds"
     } else {
         "a time from 100ms to 24h, like 500ms, 5s, 30m, 2h, or seconds"

@@ -32,6 +32,10 @@ pub struct Container {
     pub state: State,
     /// The outcome of its HEALTHCHECK. Only a running one has any.
     pub health: Health,
+    /// Its label `container-healthcheck.app`.
+    pub app: Box<str>,
+    /// Its label `com.docker.compose.service`, else `com.docker.swarm.service.name`.
+    pub service: Box<str>,
 }
 
 /// The state of a container.
@@ -293,6 +297,11 @@ impl Object for Listed {
             "Ports" => container.ports = map.next_value::<Option<Box<RawValue>>>()?.map(Box::<str>::from).unwrap_or_default(),
             "State" => container.state = State::of(&value::<Box<str>, A>(map)?),
             "Status" => container.status = text(map)?,
+            "Labels" => {
+                let Labels { app, compose, swarm } = nested(map)?;
+                container.app = app;
+                container.service = if compose.is_empty() { swarm } else { compose };
+            }
             "Health" => self.health = nested::<Structured, A>(map)?.0,
             _ => skip(map)?,
         }
@@ -308,6 +317,26 @@ impl Object for Structured {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "Status" => self.0 = Health::of(&value::<Box<str>, A>(map)?),
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// `Labels`, of which three are looked at.
+#[derive(Default)]
+struct Labels {
+    app: Box<str>,
+    compose: Box<str>,
+    swarm: Box<str>,
+}
+
+impl Object for Labels {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "container-healthcheck.app" => self.app = text(map)?,
+            "com.docker.compose.service" => self.compose = text(map)?,
+            "com.docker.swarm.service.name" => self.swarm = text(map)?,
             _ => skip(map)?,
         }
         Ok(())
@@ -383,6 +412,21 @@ mod tests {
         assert_eq!(names(r#"["/old","/new"]"#), ["old".into(), "new".into()]);
         assert_eq!(names(r#"["a"]"#), ["a".into()]);
         assert_eq!(names(r#"["","/"]"#), Vec::<Box<str>>::new());
+    }
+
+    #[test]
+    fn labels_that_name_an_app() {
+        let labels = |json: &str| {
+            let container = one(&format!(r#"{{"Labels":{json}}}"#));
+            (container.app.into_string(), container.service.into_string())
+        };
+        let pair = |app: &str, service: &str| (app.to_owned(), service.to_owned());
+        assert_eq!(labels("null"), pair("", ""));
+        assert_eq!(labels(r#"{"a":"b","container-healthcheck.app":"bk_iam"}"#), pair("bk_iam", ""));
+        assert_eq!(labels(r#"{"container-healthcheck.app":null,"com.docker.compose.service":"web"}"#), pair("", "web"));
+        assert_eq!(labels(r#"{"com.docker.swarm.service.name":"task"}"#), pair("", "task"));
+        assert_eq!(labels(r#"{"com.docker.swarm.service.name":"task","com.docker.compose.service":"web"}"#), pair("", "web"));
+        assert_eq!(labels(r#"{"Container-Healthcheck.App":"x","com.docker.compose.project":"y"}"#), pair("", ""));
     }
 
     #[test]

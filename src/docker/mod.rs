@@ -1,7 +1,7 @@
 //! The Docker Engine API, questions to bytes and bytes to facts: no socket, no clock, no client.
 //!
 //! Two calls, `GET /containers/json?all=1` and `GET /events`, and of each container in an answer to the first only `Id`, `Names`, `Image`, `Command`,
-//! `Created`, `Ports`, `State`, `Status` and `Health`; everything else is passed over, and everything may be missing or null. Paths
+//! `Created`, `Ports`, `Labels`, `State`, `Status` and `Health`; everything else is passed over, and everything may be missing or null. Paths
 //! have no version: Docker 1.13 (API up to 1.26) and 29.0 (from 1.44) share none. No byte of a client's request is ever part of
 //! a question.
 //!

@@ -17,11 +17,18 @@ pub enum Answer {
     /// The app is down, for that reason, as this container shows.
     Down(Reason, Box<Shown>),
     /// No container is the app's.
-    NoContainer(AppName),
+    NoContainer {
+        /// The app.
+        app: AppName,
+        /// Whether one should be: it is one of `--apps`.
+        expected: bool,
+    },
     /// Docker's state is not known.
     Unknown(Fault),
     /// That is no name of an app.
     BadName,
+    /// The query of `P/apps` is none: what it wants.
+    BadQuery(&'static str),
     /// That method does more than read.
     NotAllowed,
     /// No such path.
@@ -30,9 +37,11 @@ pub enum Answer {
     Busy,
 }
 
-/// Why an app is down, one word each. Docker's faults have theirs in `answers.rs`.
+/// Why an app is down, one word each: a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// No container is its own.
+    NoContainer,
     /// The container was never started.
     Created,
     /// Its restart policy is about to start it again.
@@ -45,10 +54,18 @@ pub enum Reason {
     Dead,
     /// It is being removed.
     Removing,
-    /// Its HEALTHCHECK has no outcome yet.
+    /// It was started lately, or its HEALTHCHECK has no outcome yet.
     Starting,
     /// Its HEALTHCHECK fails.
     Unhealthy,
+    /// The app itself is being asked for the first time.
+    Checking,
+    /// Docker cannot be reached.
+    DockerUnreachable,
+    /// Docker answers wrongly.
+    DockerError,
+    /// Docker does not answer in time.
+    DockerTimeout,
 }
 
 impl Reason {
@@ -56,6 +73,7 @@ impl Reason {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::NoContainer => "no-container",
             Self::Created => "created",
             Self::Restarting => "restarting",
             Self::Paused => "paused",
@@ -64,6 +82,26 @@ impl Reason {
             Self::Removing => "removing",
             Self::Starting => "starting",
             Self::Unhealthy => "unhealthy",
+            Self::Checking => "checking",
+            Self::DockerUnreachable => "docker-unreachable",
+            Self::DockerError => "docker-error",
+            Self::DockerTimeout => "docker-timeout",
+        }
+    }
+
+    /// That of an app of which nothing is known, since Docker has that fault.
+    #[must_use]
+    pub const fn of(fault: &Fault) -> Self {
+        match fault {
+            Fault::NoSocket | Fault::Refused | Fault::Denied | Fault::Unreachable(_) => Self::DockerUnreachable,
+            Fault::Full | Fault::Late => Self::DockerTimeout,
+            Fault::Reset
+            | Fault::Broken(_)
+            | Fault::NotAList
+            | Fault::NotEvents
+            | Fault::TooLarge
+            | Fault::Status(..)
+            | Fault::WantsVersion(_) => Self::DockerError,
         }
     }
 }

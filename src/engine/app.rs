@@ -37,13 +37,17 @@ impl AppName {
     /// digits, without leading zeros.
     #[must_use]
     pub fn number_in<'a>(&self, container: &'a str) -> Option<&'a str> {
-        let behind = container.strip_prefix(self.as_str())?;
-        if behind.is_empty() {
+        if container == self.as_str() {
             return Some("");
         }
-        let digits = behind.strip_prefix('-').filter(|digits| !digits.is_empty())?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.trim_start_matches('0'))
+        numbered(container).filter(|(stem, _)| *stem == self.as_str()).map(|(_, digits)| digits.trim_start_matches('0'))
     }
+}
+
+/// The name of a container that ends with `-<digits>`: what is before that, and the digits.
+#[must_use]
+pub fn numbered(container: &str) -> Option<(&str, &str)> {
+    container.rsplit_once('-').filter(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl fmt::Debug for AppName {

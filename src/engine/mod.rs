@@ -7,6 +7,9 @@
 //! | `contact` | whether Docker can be asked, and when again |
 //! | `questions` | what is asked of Docker, and what comes of it |
 //! | `answer`  | what a client is told |
+//! | `groups`  | which containers answer to which name |
+//! | `overview` | all apps at once |
+//! | `watch`   | who waits for a change |
 //! | `view`    | what is known of each container, and how far to trust it |
 //! | `verdict` | facts to an [`Answer`] |
 //!
@@ -26,12 +29,15 @@
 mod answer;
 pub mod app;
 pub mod contact;
+pub mod groups;
+mod overview;
 mod questions;
 pub mod route;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
 pub mod verdict;
 pub mod view;
+pub mod watch;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -40,10 +46,11 @@ pub use answer::{Answer, Reason};
 pub use app::AppName;
 use contact::Contact;
 pub use route::Route;
-pub use verdict::{DockerHealth, Policy, Shown};
+pub use verdict::{DockerHealth, Policy, Shown, Verdict};
 
 use questions::{List, Look, Stream};
-use view::{Tick, Verdict, View};
+use view::{Tick, View};
+use watch::{Query, Watch};
 
 use crate::docker::{ApiVersion, Fault, Question};
 use crate::limits;
@@ -69,12 +76,16 @@ pub enum Action {
     Answer(Ticket, Answer),
     /// Give a client the present verdict on an app ([`Engine::verdict`]), which is stale if this says so.
     Verdict(Ticket, AppName, bool),
+    /// Give a client the answer about all apps ([`Engine::rows`]), or the verdict on the first app that it requires and that is down.
+    Apps(Ticket, Box<Query>),
     /// Give a client the counters of all parts.
     Metrics(Ticket),
     /// Ask Docker.
     Ask(FlightId, Question, Option<ApiVersion>),
     /// Whatever comes of that question, it is no longer wanted.
     Forget(FlightId),
+    /// Say in the log that an app went up, or why it went down.
+    Turned(AppName, Option<Reason>),
     /// Say in the log that Docker answers, which it did not before.
     DockerFound,
     /// Say in the log that the view is live, which it was not before.
@@ -86,7 +97,7 @@ pub enum Action {
 }
 
 /// What the operator chose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How long Docker may take, and a probe wait.
     pub docker_timeout: Duration,
@@ -98,6 +109,10 @@ pub struct Settings {
     pub policy: Policy,
     /// What HEALTHCHECK means.
     pub docker_health: DockerHealth,
+    /// How long a container has to be up to count.
+    pub min_uptime: Duration,
+    /// Apps that are down, not unknown, when they have no container.
+    pub apps: Vec<AppName>,
 }
 
 /// What was counted.
@@ -105,6 +120,8 @@ pub struct Settings {
 pub struct Counts {
     /// Probes of apps.
     pub probes: u64,
+    /// Questions about all apps.
+    pub surveys: u64,
     /// Lists of all containers asked for.
     pub lists: u64,
     /// Lists of some containers asked for.
@@ -121,6 +138,8 @@ pub struct Counts {
     pub timeouts: u64,
     /// Probes refused since there was no room to wait.
     pub busy: u64,
+    /// Those who waited for a change and were answered early, to make room.
+    pub watchers_early: u64,
 }
 
 /// How far the view is trusted.
@@ -134,6 +153,22 @@ pub enum Trust {
     Stale,
     /// Docker is gone, or has never been there.
     Down,
+}
+
+impl Trust {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Live, Self::Blind, Self::Stale, Self::Down];
+
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Blind => "blind",
+            Self::Stale => "stale",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// The engine.
@@ -174,6 +209,9 @@ pub struct Engine {
     missed: Tick,
     /// The longest that a list has taken.
     longest: Duration,
+    watch: Watch,
+    /// How far the view was trusted, and Docker's fault if it was down, when stock was last taken.
+    stock: (Trust, Option<Reason>),
     flights: u64,
     actions: VecDeque<Action>,
     counts: Counts,
@@ -183,8 +221,17 @@ pub struct Engine {
 #[derive(Debug)]
 struct Waiter {
     ticket: Ticket,
-    app: AppName,
+    wants: Wants,
     due: Instant,
+}
+
+/// What it wants to know.
+#[derive(Debug)]
+enum Wants {
+    /// The verdict on one app.
+    App(AppName),
+    /// All apps.
+    Apps(Box<Query>),
 }
 
 impl Engine {
@@ -192,9 +239,8 @@ impl Engine {
     #[must_use]
     pub fn new(settings: Settings, seed: u64, now: Instant, unix: Duration) -> Self {
         Self {
-            settings,
             contact: Contact::new(seed),
-            view: View::new(settings.policy, settings.docker_health),
+            view: View::new(settings.policy, settings.docker_health, settings.min_uptime, &settings.apps),
             has_facts: false,
             gone_since: None,
             was_away: false,
@@ -212,6 +258,9 @@ impl Engine {
             resync_at: now,
             missed: Tick::default(),
             longest: Duration::ZERO,
+            watch: Watch::new(unix),
+            stock: (Trust::Blind, None),
+            settings,
             flights: 0,
             actions: VecDeque::new(),
             counts: Counts::default(),
@@ -225,33 +274,46 @@ impl Engine {
         let answer = match route {
             Route::App(app) => {
                 count(&mut self.counts.probes);
-                let may_wait = may_wait && self.waiting() < limits::WAITING_PROBES;
-                return self.probed(Waiter { ticket, app, due: now + self.settings.docker_timeout }, may_wait, now);
+                return self.probed(ticket, Wants::App(app), may_wait, now);
+            }
+            Route::Apps(query) => {
+                count(&mut self.counts.surveys);
+                return self.probed(ticket, Wants::Apps(query), may_wait, now);
             }
             Route::Health => Answer::Healthy,
             Route::Ready => self.readiness(now),
             Route::Metrics => return self.actions.push_back(Action::Metrics(ticket)),
             Route::BadName => Answer::BadName,
+            Route::BadQuery(wants) => Answer::BadQuery(wants),
             Route::NotAllowed => Answer::NotAllowed,
             Route::NotFound => Answer::NotFound,
         };
         self.actions.push_back(Action::Answer(ticket, answer));
     }
 
-    fn probed(&mut self, waiter: Waiter, may_wait: bool, now: Instant) {
-        let Waiter { ticket, app, .. } = waiter;
+    fn probed(&mut self, ticket: Ticket, wants: Wants, may_wait: bool, now: Instant) {
         let trust = self.trust(now);
-        let action = match trust {
-            Trust::Live if !self.view.is_open(&app) => Action::Verdict(ticket, app, false),
-            Trust::Stale => Action::Verdict(ticket, app, true),
-            Trust::Live | Trust::Blind | Trust::Down => match self.contact.last() {
-                Some(Err(fault)) if self.contact.rests_until(now).is_some() => Action::Answer(ticket, Answer::Unknown(fault.clone())),
-                _ if !may_wait => {
-                    count(&mut self.counts.busy);
-                    Action::Answer(ticket, Answer::Busy)
-                }
-                _ => return if trust == Trust::Live { self.open.push_back(waiter) } else { self.behind.push_back(waiter) },
-            },
+        let at_hand = match trust {
+            Trust::Live => !self.is_open(&wants),
+            Trust::Stale => true,
+            Trust::Blind | Trust::Down => false,
+        };
+        let rests = || self.contact.rests_until(now).is_some();
+        let action = match (wants, self.contact.last()) {
+            (Wants::App(app), _) if at_hand => Action::Verdict(ticket, app, trust == Trust::Stale),
+            // What is known stays listed, with Docker's fault.
+            (Wants::Apps(query), last) if at_hand || matches!(last, Some(Err(_))) && rests() => {
+                return self.survey(ticket, query, may_wait, now);
+            }
+            (Wants::App(_), Some(Err(fault))) if rests() => Action::Answer(ticket, Answer::Unknown(fault.clone())),
+            _ if !may_wait || self.waiting() >= limits::WAITING_PROBES => {
+                count(&mut self.counts.busy);
+                Action::Answer(ticket, Answer::Busy)
+            }
+            (wants, _) => {
+                let waiter = Waiter { ticket, wants, due: now + self.settings.docker_timeout };
+                return if trust == Trust::Live { self.open.push_back(waiter) } else { self.behind.push_back(waiter) };
+            }
         };
         self.actions.push_back(action);
     }
@@ -291,17 +353,36 @@ impl Engine {
     pub fn due(&mut self, now: Instant) {
         self.questions_due(now);
         let waiting = self.list.as_mut().map(|list| &mut list.waiting);
+        let mut late = Vec::new();
         for queue in [waiting, Some(&mut self.behind), Some(&mut self.open)].into_iter().flatten() {
             while let Some(waiter) = queue.pop_front_if(|waiter| waiter.due <= now) {
-                count(&mut self.counts.timeouts);
-                self.actions.push_back(Action::Answer(waiter.ticket, Answer::Unknown(Fault::Late)));
+                late.push(waiter);
             }
+        }
+        for waiter in late {
+            count(&mut self.counts.timeouts);
+            self.tell_fault(waiter, &Fault::Late, now);
+        }
+        self.view.grow_up(now);
+        let watchers = self.watch.due(now);
+        self.tell(watchers);
+    }
+
+    /// Tells one who has waited for Docker that it was in vain.
+    fn tell_fault(&mut self, Waiter { ticket, wants, .. }: Waiter, fault: &Fault, now: Instant) {
+        match wants {
+            Wants::App(_) => self.actions.push_back(Action::Answer(ticket, Answer::Unknown(fault.clone()))),
+            // What is known stays listed.
+            Wants::Apps(query) => self.survey(ticket, query, true, now),
         }
     }
 
     /// The next thing to do, until there is none. Only when all else is done is Docker asked, so that the probes of one turn
     /// share one list.
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
+        if self.actions.is_empty() {
+            self.take_stock(now);
+        }
         if self.actions.is_empty() && self.contact.rests_until(now).is_none() {
             self.ask_what_is_open(now);
         }
@@ -314,7 +395,15 @@ impl Engine {
         let first = |queue: &VecDeque<Waiter>| queue.front().map(|waiter| waiter.due);
         let waiting = self.list.as_ref().map(|list| &list.waiting);
         let queues = [waiting, Some(&self.behind), Some(&self.open)].into_iter().flatten().filter_map(first);
-        queues.chain(self.next_question(now)).min()
+        let grace = self.gone_since.map(|since| since + self.settings.docker_grace).filter(|over| *over > now);
+        let others = [self.next_question(now), self.watch.next_due(), self.view.next_grown(), grace];
+        queues.chain(others.into_iter().flatten()).min()
+    }
+
+    /// The Unix time at that instant.
+    fn unix(&self, now: Instant) -> Duration {
+        let (unix, started) = self.started;
+        unix.saturating_add(now.saturating_duration_since(started))
     }
 
     /// What was counted.

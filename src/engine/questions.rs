@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::view::{Asked, Tick};
-use super::{Action, Answer, Engine, FlightId, Plant, Trust, Waiter, count, planted};
+use super::{Action, Engine, FlightId, Plant, Trust, Waiter, count, planted};
 use crate::docker::event::Line;
 use crate::docker::exchange::{Listed, Outcome, Told};
 use crate::docker::{ApiVersion, Fault, Question};
@@ -91,7 +91,7 @@ impl Engine {
             }
             Err(fault) => {
                 self.behind.extend(list.waiting);
-                self.lost(fault, now);
+                self.lost(&fault, now);
             }
         }
     }
@@ -102,12 +102,12 @@ impl Engine {
             self.actions.push_back(Action::Forget(list.flight.id));
             let fault = if list.again_at.is_some() { Fault::Full } else { Fault::Late };
             self.behind.extend(list.waiting);
-            self.lost(fault, now);
+            self.lost(&fault, now);
         }
         if let Some(look) = self.look.take_if(|look| look.flight.due <= now) {
             self.actions.push_back(Action::Forget(look.flight.id));
             self.view.unanswered(&look.ids);
-            self.lost(Fault::Late, now);
+            self.lost(&Fault::Late, now);
         }
         if let Stream::Opening(id, due) = self.stream
             && due <= now
@@ -164,7 +164,9 @@ impl Engine {
         self.has_facts = true;
         let took = now.saturating_duration_since(list.flight.asked.at);
         self.longest = self.longest.max(took);
-        let rest = self.settings.resync.max(took.saturating_mul(limits::LIST_REST));
+        let is_blind = matches!(self.stream, Stream::Closed(_) | Stream::Opening(..));
+        let rest = if is_blind && !self.watch.is_empty() { limits::WATCHED_REST } else { self.settings.resync };
+        let rest = rest.max(took.saturating_mul(limits::LIST_REST));
         let is_whole = list.flight.asked.tick > self.missed;
         self.resync_at = if is_whole { now + rest } else { now };
         self.reached();
@@ -201,7 +203,7 @@ impl Engine {
             }
             Err(fault) => {
                 self.view.unanswered(&look.ids);
-                self.lost(fault, now);
+                self.lost(&fault, now);
             }
         }
     }
@@ -216,8 +218,8 @@ impl Engine {
     fn settle(&mut self, waiters: impl Iterator<Item = (Waiter, bool)>, now: Instant) {
         let live = self.trust(now) == Trust::Live;
         for (waiter, has_list) in waiters {
-            match (self.view.is_open(&waiter.app), live || has_list) {
-                (false, true) => self.actions.push_back(Action::Verdict(waiter.ticket, waiter.app, false)),
+            match (self.is_open(&waiter.wants), live || has_list) {
+                (false, true) => self.tell_what_is_known(waiter, false, now),
                 (true, _) if live => self.open.push_back(waiter),
                 _ => self.behind.push_back(waiter),
             }
@@ -235,7 +237,7 @@ impl Engine {
     }
 
     /// Docker was found gone. Within the grace all who wait are told what was known; else what is wrong.
-    fn lost(&mut self, fault: Fault, now: Instant) {
+    fn lost(&mut self, fault: &Fault, now: Instant) {
         count(&mut self.counts.failed);
         // The next one may be another Docker, which knows other versions.
         self.api = None;
@@ -249,12 +251,13 @@ impl Engine {
             let late = waiting.len().saturating_add(self.behind.len()).saturating_add(self.open.len());
             self.counts.timeouts = self.counts.timeouts.wrapping_add(late as u64);
         }
-        let told = waiting.into_iter().chain(self.behind.drain(..)).chain(self.open.drain(..));
-        self.actions.extend(told.map(|Waiter { ticket, app, .. }| {
-            if stale { Action::Verdict(ticket, app, true) } else { Action::Answer(ticket, Answer::Unknown(fault.clone())) }
-        }));
         if self.contact.lost(fault.clone(), now) {
-            self.actions.push_back(Action::DockerLost(fault));
+            self.actions.push_back(Action::DockerLost(fault.clone()));
+        }
+        let behind = std::mem::take(&mut self.behind);
+        let open = std::mem::take(&mut self.open);
+        for waiter in waiting.into_iter().chain(behind).chain(open) {
+            if stale { self.tell_what_is_known(waiter, true, now) } else { self.tell_fault(waiter, fault, now) }
         }
     }
 
@@ -315,7 +318,7 @@ impl Engine {
         self.behind.append(&mut self.open);
         self.behind.make_contiguous().sort_by_key(|waiter| waiter.due);
         if fault.is_refusal() {
-            return self.lost(fault, now);
+            return self.lost(&fault, now);
         }
         if self.stream_failures <= 1 {
             self.actions.push_back(Action::Blind(fault));
@@ -375,9 +378,7 @@ impl Engine {
             let beyond = now.saturating_duration_since(read).saturating_sub(replay);
             return Some(at.saturating_add(nanoseconds(beyond)));
         }
-        let (unix, started) = self.started;
-        let now = unix.saturating_add(now.saturating_duration_since(started));
-        Some(nanoseconds(now.saturating_sub(limits::FIRST_REPLAY)))
+        Some(nanoseconds(self.unix(now).saturating_sub(limits::FIRST_REPLAY)))
     }
 
     fn ask_about(&mut self, ids: Vec<Box<str>>, now: Instant) {

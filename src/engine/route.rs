@@ -1,9 +1,13 @@
-//! A path to what it asks for.
+//! A path and a query to what they ask for.
+
+use std::borrow::Cow;
 
 use super::app::AppName;
+use super::watch::Query;
+use crate::duration;
 
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Whether this server lives: `P/health`, and `*`.
     Health,
@@ -13,21 +17,32 @@ pub enum Route {
     Metrics,
     /// The verdict on one app: `P/apps/health/{app}`.
     App(AppName),
-    /// As the last, but that is no name.
+    /// All apps at once: `P/apps`.
+    Apps(Box<Query>),
+    /// As the last two, but that is no name.
     BadName,
+    /// As `Apps`, but a value in its query is none: what would be one.
+    BadQuery(&'static str),
     /// A path of ours, but a method that does more than read.
     NotAllowed,
     /// No path of ours.
     NotFound,
 }
 
-/// What a decoded path asks for. `prefix` has a slash before each of its parts and none at its end; `reads` says whether the
-/// method only reads. One slash at the end makes no difference.
+/// A key and its value in a query, decoded; none: badly encoded.
+type Pair<'a> = Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;
+
+/// What a decoded path and its query ask for. `prefix` has a slash before each of its parts and none at its end; `reads` says whether
+/// the method only reads. One slash at the end makes no difference.
 #[must_use]
-pub fn route(prefix: &str, path: &[u8], reads: bool) -> Route {
+pub fn route<'a>(prefix: &str, path: &[u8], query: impl Iterator<Item = Pair<'a>>, reads: bool) -> Route {
     match find(prefix, path) {
         None => Route::NotFound,
         Some(_) if !reads => Route::NotAllowed,
+        Some(Route::Apps(_)) => match apps(query) {
+            Ok(query) => Route::Apps(Box::new(query)),
+            Err(wants) => wants.map_or(Route::BadName, Route::BadQuery),
+        },
         Some(route) => route,
     }
 }
@@ -43,6 +58,7 @@ fn find(prefix: &str, path: &[u8]) -> Option<Route> {
         b"/health" => Some(Route::Health),
         b"/ready" => Some(Route::Ready),
         b"/metrics" => Some(Route::Metrics),
+        b"/apps" => Some(Route::Apps(Box::default())),
         b"/apps/health" => Some(Route::BadName),
         path => {
             let name = path.strip_prefix(b"/apps/health/")?;
@@ -51,8 +67,31 @@ fn find(prefix: &str, path: &[u8]) -> Option<Route> {
     }
 }
 
+/// What is asked about all apps; or what its query should have been, none for a name that is no app's. Keys that nobody knows are
+/// passed over, as everywhere.
+fn apps<'a>(query: impl Iterator<Item = Pair<'a>>) -> Result<Query, Option<&'static str>> {
+    let mut asked = Query::default();
+    for pair in query {
+        let (key, value) = pair.ok_or("the query is badly encoded")?;
+        let text = std::str::from_utf8(&value).unwrap_or_default();
+        match &*key {
+            b"require" => {
+                for name in value.split(|&byte| byte == b',').filter(|name| !name.is_empty()) {
+                    asked.require.push(AppName::parse(name).ok_or(None)?);
+                }
+            }
+            b"index" => asked.index = Some(text.parse().map_err(|_| "index wants the number of an X-Index")?),
+            b"wait" => asked.wait = duration::parse(text).ok_or("wait wants a time, like 500ms, 30s, 1m, or seconds")?,
+            _ => {}
+        }
+    }
+    Ok(asked)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -89,9 +128,48 @@ mod tests {
             ("/a/b", "/a/health", Route::NotFound),
         ];
         for (prefix, path, want) in cases {
-            assert_eq!(route(prefix, path.as_bytes(), true), want, "{prefix} {path}");
             let changed = if want == Route::NotFound { Route::NotFound } else { Route::NotAllowed };
-            assert_eq!(route(prefix, path.as_bytes(), false), changed, "{prefix} {path}");
+            assert_eq!(route(prefix, path.as_bytes(), std::iter::empty(), true), want, "{prefix} {path}");
+            assert_eq!(route(prefix, path.as_bytes(), std::iter::empty(), false), changed, "{prefix} {path}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_about_all_apps() {
+        let apps = |require: &[&str], index, wait| {
+            let require = require.iter().map(|name| AppName::parse(name.as_bytes()).unwrap()).collect();
+            Route::Apps(Box::new(Query { require, index, wait: Duration::from_millis(wait) }))
+        };
+        let (bad_index, bad_wait) = (
+            || Route::BadQuery("index wants the number of an X-Index"),
+            || Route::BadQuery("wait wants a time, like 500ms, 30s, 1m, or seconds"),
+        );
+        let cases = [
+            (&[][..], apps(&[], None, 0)),
+            (&[("all", "true"), ("", ""), ("wait ", "x")], apps(&[], None, 0)),
+            (&[("require", "a,b_c")], apps(&["a", "b_c"], None, 0)),
+            (&[("require", "a"), ("require", "b")], apps(&["a", "b"], None, 0)),
+            (&[("require", "")], apps(&[], None, 0)),
+            (&[("require", "a,,b")], apps(&["a", "b"], None, 0)),
+            (&[("require", "a,(")], Route::BadName),
+            (&[("index", "7"), ("wait", "30s")], apps(&[], Some(7), 30_000)),
+            (&[("index", "0"), ("wait", "30")], apps(&[], Some(0), 30_000)),
+            (&[("wait", "500ms")], apps(&[], None, 500)),
+            (&[("wait", "5m")], apps(&[], None, 300_000)),
+            (&[("wait", "1m30s")], apps(&[], None, 90_000)),
+            (&[("index", "")], bad_index()),
+            (&[("index", "-1")], bad_index()),
+            (&[("index", "18446744073709551616")], bad_index()),
+            (&[("wait", "soon")], bad_wait()),
+            (&[("wait", "-1")], bad_wait()),
+            (&[("wait", "\u{661}s")], bad_wait()),
+        ];
+        for (query, want) in cases {
+            let pairs = query.iter().map(|(key, value)| Some((Cow::Borrowed(key.as_bytes()), Cow::Borrowed(value.as_bytes()))));
+            assert_eq!(route("", b"/apps", pairs, true), want, "{query:?}");
+        }
+        assert_eq!(route("", b"/apps/", [None].into_iter(), true), Route::BadQuery("the query is badly encoded"));
+        assert_eq!(route("", b"/apps", [None].into_iter(), false), Route::NotAllowed);
+        assert_eq!(route("", b"/health", [None].into_iter(), true), Route::Health, "nobody looks at it");
     }
 }

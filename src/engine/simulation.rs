@@ -208,6 +208,8 @@ impl<'a> World<'a> {
             resync: RESYNC,
             policy: Policy::Any,
             docker_health: DockerHealth::Respect,
+            min_uptime: Duration::ZERO,
+            apps: Vec::new(),
         };
         Self {
             dice,
@@ -311,7 +313,7 @@ impl<'a> World<'a> {
         ][self.dice.throw(5) as usize]
             .clone();
         let down = self.engine.trust(self.now) == Trust::Down;
-        self.engine.asked(ticket, route, false, self.now);
+        self.engine.asked(ticket, route.clone(), false, self.now);
         let Some(Action::Answer(to, answer)) = self.engine.next_action(self.now) else { panic!("{route:?} waits") };
         assert_eq!(to, ticket);
         match want {
@@ -618,7 +620,8 @@ impl<'a> World<'a> {
         match action {
             Action::Answer(ticket, answer) => self.told(ticket, &answer, false),
             Action::Verdict(ticket, app, stale) => {
-                let answer = self.engine.verdict(&app).map_or(Answer::NoContainer(app), |verdict| verdict.answer.clone());
+                let answer =
+                    self.engine.verdict(&app).map_or(Answer::NoContainer { app, expected: false }, |verdict| verdict.answer.clone());
                 self.told(ticket, &answer, stale);
             }
             Action::Ask(flight, question, version) => {
@@ -641,11 +644,11 @@ impl<'a> World<'a> {
                     self.found_gone(&Fault::Late);
                 }
             }
-            Action::Metrics(_) => panic!("nobody asked for them"),
+            Action::Metrics(_) | Action::Apps(..) => panic!("nobody asked for them"),
             Action::DockerFound => assert_eq!(self.gone_since, None),
             Action::DockerLost(_) => assert!(self.gone_since.is_some()),
             Action::Live => assert!(self.stream.is_some(), "live without a stream"),
-            Action::Blind(_) => {}
+            Action::Blind(_) | Action::Turned(..) => {}
         }
     }
 
@@ -674,7 +677,7 @@ impl<'a> World<'a> {
             Answer::Down(_, shown) => {
                 assert!(name(probe.app).number_in(&shown.name).is_some(), "another app's container");
             }
-            Answer::NoContainer(app) => {
+            Answer::NoContainer { app, .. } => {
                 assert_eq!(app.as_str(), APPS[probe.app]);
                 if trust == Trust::Blind && self.read.is_empty() {
                     self.was_listed(&probe, <[Container]>::is_empty);
@@ -782,7 +785,7 @@ impl<'a> World<'a> {
         let trust = self.engine.trust(self.now);
         let told = self.engine.verdict(&name(app)).map(|verdict| verdict.answer.clone());
         let is_right = match &told {
-            None | Some(Answer::NoContainer(_)) => none,
+            None | Some(Answer::NoContainer { .. }) => none,
             Some(Answer::Up(shown)) => serving == Some(&shown.container.id),
             Some(Answer::Down(..)) => !up && !none,
             Some(_) => false,

@@ -1,6 +1,6 @@
 //! Facts to a verdict on one app: which containers are its own, which of them serve, and which one is shown.
 
-use super::app::AppName;
+use super::app::{AppName, numbered};
 use super::{Answer, Reason};
 use crate::docker::{Container, Health, State};
 
@@ -44,10 +44,19 @@ pub struct Member<'a> {
     pub fault: Option<Reason>,
 }
 
-/// The verdict on an app, given its containers.
+/// The verdict on an app as the facts are, and what was made of it.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The verdict.
+    pub answer: Answer,
+    /// Status and body as they were last written; gone when a fact of the app changes.
+    pub rendered: Option<(u16, Vec<u8>)>,
+}
+
+/// The verdict on an app, given its containers; none without any.
 #[must_use]
-pub fn judge<'a>(app: &AppName, members: impl Iterator<Item = Member<'a>>, policy: Policy) -> Answer {
-    let mut own: Vec<_> = members.filter_map(|member| Own::of(app, member)).collect();
+pub fn judge<'a>(app: &AppName, members: impl Iterator<Item = Member<'a>>, policy: Policy) -> Option<Answer> {
+    let mut own: Vec<_> = members.map(|member| Own::of(app, member)).collect();
     own.sort_by(|a, b| b.age().cmp(&a.age()));
 
     let decides = match policy {
@@ -55,13 +64,10 @@ pub fn judge<'a>(app: &AppName, members: impl Iterator<Item = Member<'a>>, polic
         Policy::All => own.iter().find(|own| own.fault.is_some()),
         Policy::Newest => None,
     };
-    match decides.or(own.first()) {
-        None => Answer::NoContainer(*app),
-        Some(own) => match own.fault {
-            None => Answer::Up(Box::new(own.shown())),
-            Some(reason) => Answer::Down(reason, Box::new(own.shown())),
-        },
-    }
+    decides.or(own.first()).map(|own| match own.fault {
+        None => Answer::Up(Box::new(own.shown())),
+        Some(reason) => Answer::Down(reason, Box::new(own.shown())),
+    })
 }
 
 /// Why a container does not serve, if it does not.
@@ -91,11 +97,16 @@ struct Own<'a> {
 }
 
 impl<'a> Own<'a> {
-    fn of(app: &AppName, Member { container, fault }: Member<'a>) -> Option<Self> {
+    fn of(app: &AppName, Member { container, fault }: Member<'a>) -> Self {
         let matches = container.names.iter().filter_map(|name| Some((app.number_in(name)?, &**name)));
-        // While it is renamed it can have two names; the greater number is the later one.
-        let (number, name) = matches.max_by_key(|(number, _)| (number.len(), *number))?;
-        Some(Self { container, fault, name, number })
+        // While it is renamed it can have two names; the greater number is the later one. One that is the app's by a label may
+        // be named after anything.
+        let matching = matches.max_by_key(|(number, _)| (number.len(), *number));
+        let (number, name) = matching.unwrap_or_else(|| {
+            let name = container.names.last().map_or("", |name| &**name);
+            (numbered(name).map_or("", |(_, digits)| digits.trim_start_matches('0')), name)
+        });
+        Self { container, fault, name, number }
     }
 
     /// The greatest is the newest: the time of creation, then the number in the name (without leading zeros, the longer is the
@@ -111,8 +122,6 @@ impl<'a> Own<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it is wrong")]
-
     use super::*;
 
     /// `name state[/health] created`
@@ -146,9 +155,9 @@ mod tests {
         let containers: Vec<_> = containers.iter().map(|words| container(words)).collect();
         let members = containers.iter().map(|container| Member { container, fault: fault(container, health) });
         match judge(&AppName::parse(b"app").unwrap(), members, policy) {
-            Answer::Up(shown) => format!("{} up", shown.name),
-            Answer::Down(reason, shown) => format!("{} {}", shown.name, reason.word()),
-            Answer::NoContainer(_) => "none".into(),
+            Some(Answer::Up(shown)) => format!("{} up", shown.name),
+            Some(Answer::Down(reason, shown)) => format!("{} {}", shown.name, reason.word()),
+            None => "none".into(),
             other => panic!("{other:?}"),
         }
     }
@@ -158,7 +167,6 @@ mod tests {
         // containers, then the verdict under the policies any, newest and all
         let cases: &[(&[&str], [&str; 3])] = &[
             (&[], ["none"; 3]),
-            (&["apple running", "my-app running", "app-x running", "app-1-1 running"], ["none"; 3]),
             (&["app running"], ["app up"; 3]),
             (&["app-1 running"], ["app-1 up"; 3]),
             (&["app created"], ["app created"; 3]),
@@ -187,6 +195,9 @@ mod tests {
             // while it is renamed
             (&["tmp+app-3 running"], ["app-3 up"; 3]),
             (&["app-3+app-20 running"], ["app-20 up"; 3]),
+            // the app's by a label, whatever its name
+            (&["web running"], ["web up"; 3]),
+            (&["web-2 exited 5", "app-1 paused 5"], ["web-2 exited"; 3]),
         ];
         for (containers, wants) in cases {
             for (policy, want) in [Policy::Any, Policy::Newest, Policy::All].into_iter().zip(wants) {

@@ -9,11 +9,12 @@
 //! Order is the order of reading, counted in ticks; the clock only says when a lost event becomes likely.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::verdict::{self, DockerHealth, Member, Policy};
+use super::groups::Groups;
+use super::verdict::{self, DockerHealth, Member, Policy, Verdict};
 use super::{Answer, AppName, Plant, Reason, planted};
 use crate::docker::event::{Event, What};
 use crate::docker::{Container, Health, State};
@@ -95,22 +96,15 @@ struct Entry {
     has_check: Option<bool>,
     /// The entry of the index of looks.
     look: Option<Instant>,
+    /// It was started so lately that it does not count as up yet (`--min-uptime`): until then.
+    young: Option<Instant>,
 }
 
-/// Those who answer to one name.
-#[derive(Debug, Default)]
-struct Group {
-    members: Vec<usize>,
-    verdict: Option<Verdict>,
-}
-
-/// The verdict on an app as the facts are, and what was made of it.
-#[derive(Debug)]
-pub struct Verdict {
-    /// The verdict.
-    pub answer: Answer,
-    /// Status and body as they were last written; gone when a fact of the app changes.
-    pub rendered: Option<(u16, Vec<u8>)>,
+impl Entry {
+    /// Why it does not serve, if it does not, as far as that is known.
+    fn fault(&self, health: DockerHealth) -> Option<Reason> {
+        verdict::fault(&self.container, health).or(self.young.is_some().then_some(Reason::Starting))
+    }
 }
 
 /// All containers.
@@ -118,10 +112,15 @@ pub struct Verdict {
 pub struct View {
     policy: Policy,
     health: DockerHealth,
+    min_uptime: Duration,
     entries: Slab<Entry>,
     by_id: HashMap<Box<str>, usize>,
-    /// By each name that a container answers to: its own, and its own without `-<digits>`.
-    groups: HashMap<Box<str>, Group>,
+    /// By each name that a container answers to.
+    pub(super) groups: Groups,
+    /// When which young container counts as up.
+    young: BTreeSet<(Instant, usize)>,
+    /// A list of all has landed: what runs in a later one and did not before was started in between.
+    was_listed: bool,
     /// When to look at whom, whose event no list has agreed to yet.
     looks: BTreeSet<(Instant, usize)>,
     /// Whom to ask about at once.
@@ -134,13 +133,16 @@ pub struct View {
 impl View {
     /// A view of nothing.
     #[must_use]
-    pub fn new(policy: Policy, health: DockerHealth) -> Self {
+    pub fn new(policy: Policy, health: DockerHealth, min_uptime: Duration, expected: &[AppName]) -> Self {
         Self {
             policy,
             health,
+            min_uptime,
             entries: Slab::new(),
             by_id: HashMap::new(),
-            groups: HashMap::new(),
+            groups: Groups::new(expected),
+            young: BTreeSet::new(),
+            was_listed: false,
             looks: BTreeSet::new(),
             suspects: BTreeSet::new(),
             recent: VecDeque::new(),
@@ -195,6 +197,7 @@ impl View {
             ..Container::default()
         };
         let slot = self.insert(container, now);
+        self.index(slot);
         self.suspect(slot, true);
         slot
     }
@@ -248,8 +251,39 @@ impl View {
             What::Other => return,
         };
         entry.said = Some(Said { claim, at: now, comeback });
+        match claim {
+            Claim::Alive if event.what == What::Started => self.started(slot, Some(now)),
+            Claim::Dead => self.started(slot, None),
+            Claim::Alive | Claim::Paused | Claim::Resumed => {}
+        }
         self.suspect(slot, open);
         self.look_from(slot, now);
+    }
+
+    /// It was started then, or does not run any more.
+    fn started(&mut self, slot: usize, at: Option<Instant>) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        if let Some(at) = entry.young.take() {
+            self.young.remove(&(at, slot));
+        }
+        entry.young = at.filter(|_| !self.min_uptime.is_zero()).map(|at| at + self.min_uptime);
+        self.young.extend(entry.young.map(|at| (at, slot)));
+    }
+
+    /// Whoever was started long enough ago counts as up.
+    pub fn grow_up(&mut self, now: Instant) {
+        while let Some(&(_, slot)) = self.young.first().filter(|(at, _)| *at <= now) {
+            self.young.pop_first();
+            let Some(entry) = self.entries.get_mut(slot) else { continue };
+            entry.young = None;
+            self.groups.touch_all_of(&entry.container);
+        }
+    }
+
+    /// When [`View::grow_up`] has something to do.
+    #[must_use]
+    pub fn next_grown(&self) -> Option<Instant> {
+        self.young.first().map(|&(at, _)| at)
     }
 
     fn look_from(&mut self, slot: usize, now: Instant) {
@@ -284,11 +318,7 @@ impl View {
         }
         if std::mem::replace(&mut entry.suspect, open) != open {
             // A suspect counts as starting: with the question its verdict changes too.
-            for key in keys(&entry.container) {
-                if let Some(group) = groups.get_mut(key) {
-                    group.verdict = None;
-                }
-            }
+            groups.touch_all_of(&entry.container);
         }
     }
 
@@ -309,6 +339,7 @@ impl View {
         for slot in absent {
             self.absent(slot, asked);
         }
+        self.was_listed = true;
     }
 
     /// A list of those ids landed.
@@ -348,6 +379,9 @@ impl View {
             if let Some(entry) = self.entries.get_mut(slot) {
                 entry.has_check = has_check;
             }
+            if runs && self.was_listed {
+                self.started(slot, Some(asked.at));
+            }
             self.index(slot);
             return slot;
         };
@@ -382,6 +416,11 @@ impl View {
             return slot;
         }
         self.unindex(slot);
+        let lives = |state| matches!(state, State::Running | State::Paused);
+        let was = self.entries.get(slot).map(|entry| lives(entry.container.state));
+        if was == Some(!lives(container.state)) {
+            self.started(slot, lives(container.state).then_some(asked.at));
+        }
         if let Some(entry) = self.entries.get_mut(slot) {
             let health = entry.container.health;
             let same_run = entry.container.state == State::Running || entry.container.state == State::Paused;
@@ -405,6 +444,7 @@ impl View {
             return;
         }
         self.settle(slot);
+        self.started(slot, None);
         self.unindex(slot);
         if let Some(entry) = self.entries.try_remove(slot) {
             self.by_id.remove(&entry.container.id);
@@ -461,24 +501,24 @@ impl View {
     #[must_use]
     pub fn is_open(&self, app: &AppName) -> bool {
         let Some(group) = self.groups.get(app.as_str()) else { return false };
-        let members = || group.members.iter().filter_map(|&slot| self.entries.get(slot));
-        if !members().any(|entry| entry.suspect) {
+        let entries = |slot| self.entries.get(slot);
+        if !group.candidates().filter_map(entries).any(|entry| entry.suspect) {
             return false;
         }
         // One that is up is enough, whatever comes of the others.
-        self.policy != Policy::Any || !members().any(|entry| !entry.suspect && verdict::fault(&entry.container, self.health).is_none())
+        self.policy != Policy::Any || !group.members().filter_map(entries).any(|entry| !entry.suspect && entry.fault(self.health).is_none())
     }
 
-    /// The verdict on that app as the facts are. A suspect counts as starting. None if no container is its own.
+    /// The verdict on that app as the facts are. A suspect counts as starting. None if nobody answers to that name.
     pub fn verdict(&mut self, app: &AppName) -> Option<&mut Verdict> {
         let Self { policy, health, entries, groups, .. } = self;
         let group = groups.get_mut(app.as_str())?;
         if group.verdict.is_none() {
-            let members = group.members.iter().filter_map(|&slot| entries.get(slot)).map(|entry| Member {
+            let members = group.members().filter_map(|slot| entries.get(slot)).map(|entry| Member {
                 container: &entry.container,
-                fault: verdict::fault(&entry.container, *health).or(entry.suspect.then_some(Reason::Starting)),
+                fault: entry.fault(*health).or(entry.suspect.then_some(Reason::Starting)),
             });
-            let answer = verdict::judge(app, members, *policy);
+            let answer = verdict::judge(app, members, *policy).unwrap_or(Answer::NoContainer { app: *app, expected: group.expected });
             group.verdict = Some(Verdict { answer, rendered: None });
         }
         group.verdict.as_mut()
@@ -511,6 +551,7 @@ impl View {
             removed: false,
             has_check: None,
             look: None,
+            young: None,
         };
         let slot = self.entries.insert(entry);
         self.by_id.insert(id, slot);
@@ -518,42 +559,16 @@ impl View {
     }
 
     fn index(&mut self, slot: usize) {
-        let Self { entries, groups, .. } = self;
-        let Some(entry) = entries.get(slot).filter(|entry| !entry.removed) else { return };
-        for key in keys(&entry.container) {
-            if !groups.contains_key(key) {
-                groups.insert(key.into(), Group::default());
-            }
-            if let Some(group) = groups.get_mut(key) {
-                // Two names of one container can lead to one key.
-                if group.members.last() != Some(&slot) {
-                    group.members.push(slot);
-                }
-                group.verdict = None;
-            }
+        if let Some(entry) = self.entries.get(slot).filter(|entry| !entry.removed) {
+            self.groups.add(slot, &entry.container);
         }
     }
 
     fn unindex(&mut self, slot: usize) {
-        let Self { entries, groups, .. } = self;
-        let Some(entry) = entries.get(slot) else { return };
-        for key in keys(&entry.container) {
-            let Some(group) = groups.get_mut(key) else { continue };
-            group.members.retain(|&other| other != slot);
-            group.verdict = None;
-            if group.members.is_empty() {
-                groups.remove(key);
-            }
+        if let Some(entry) = self.entries.get(slot).filter(|entry| !entry.removed) {
+            self.groups.remove(slot, &entry.container);
         }
     }
-}
-
-/// The names that a container answers to: its own, and its own without `-<digits>`.
-fn keys(container: &Container) -> impl Iterator<Item = &str> {
-    container.names.iter().flat_map(|name| {
-        let stem = name.rsplit_once('-').filter(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-        std::iter::once(&**name).chain(stem.map(|(stem, _)| stem))
-    })
 }
 
 /// Docker's words for a running container with another outcome of its HEALTHCHECK.

@@ -35,6 +35,16 @@ pub struct Reply<'a> {
     pub kind: Kind,
     /// Its body, which HEAD and OPTIONS leave out.
     pub body: &'a [u8],
+    /// The number of the state that the body shows, if it can be waited for (`X-Index`).
+    pub index: Option<u64>,
+}
+
+impl<'a> Reply<'a> {
+    /// JSON.
+    #[must_use]
+    pub const fn json(status: u16, body: &'a [u8]) -> Self {
+        Self { status, kind: Kind::Json, body, index: None }
+    }
 }
 
 impl Reply<'_> {
@@ -45,7 +55,7 @@ impl Reply<'_> {
         let body = if is_options || method == Method::Head { &[] } else { self.body };
         // An answer to OPTIONS has no body and has to say so (RFC 9110 section 9.3.7).
         let length = if is_options { 0 } else { self.body.len() };
-        let mut digits = [0; 20];
+        let (mut digits, mut index_digits) = ([0; 20], [0; 20]);
         // A head is put together for each probe, so by copying alone: `write!` costs as much as all else that is done for one.
         let parts = [
             status_line(self.status).as_bytes(),
@@ -54,8 +64,11 @@ impl Reply<'_> {
             b"\r\n",
             if is_options || self.status == 405 { ALLOW.as_bytes() } else { b"" },
             if length > 0 { self.kind.field().as_bytes() } else { b"" },
+            if self.index.is_some() { b"X-Index: " } else { b"" },
+            self.index.map_or(b"", |index| decimal(index, &mut index_digits)),
+            if self.index.is_some() { b"\r\n" } else { b"" },
             b"Content-Length: ",
-            decimal(length, &mut digits),
+            decimal(length as u64, &mut digits),
             b"\r\nCache-Control: no-store\r\n",
             if close { b"Connection: close\r\n\r\n" } else { b"\r\n" },
             body,
@@ -68,10 +81,10 @@ impl Reply<'_> {
 }
 
 /// A number in decimal digits, of which there are at most twenty.
-fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut from = digits.len();
     for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789".get(number % 10).copied().unwrap_or(b'0');
+        *digit = b"0123456789".get((number % 10) as usize).copied().unwrap_or(b'0');
         number /= 10;
         from = from.saturating_sub(1);
         if number == 0 {
@@ -107,7 +120,7 @@ mod tests {
 
     fn written(status: u16, method: Method, close: bool) -> String {
         let mut out = Vec::new();
-        Reply { status, kind: Kind::Json, body: b"{}" }.write(method, "D", close, &mut out);
+        Reply::json(status, b"{}").write(method, "D", close, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -134,8 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_waited_for_has_a_number() {
+        let mut out = Vec::new();
+        Reply { index: Some(1_795_378_133_463_202), ..Reply::json(200, b"{}") }.write(Method::Get, "D", false, &mut out);
+        let head = String::from_utf8(out).unwrap();
+        assert_eq!(head.lines().filter(|line| *line == "X-Index: 1795378133463202").count(), 1, "{head}");
+    }
+
+    #[test]
     fn any_length_in_digits() {
-        for number in [0, 7, 10, 199, 65_536, usize::MAX] {
+        for number in [0, 7, 10, 199, 65_536, u64::MAX] {
             assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
         }
     }

@@ -49,8 +49,10 @@ impl Method {
 pub struct Request<'a> {
     /// Its method.
     pub method: Method,
-    /// Its path, percent-decoded, without the query; `*` for the server itself.
+    /// Its path, percent-decoded; `*` for the server itself.
     pub path: Cow<'a, [u8]>,
+    /// Its query, as it was sent ([`super::target::pairs`]).
+    pub query: &'a str,
 }
 
 /// A request with what its connection needs to know.
@@ -177,7 +179,7 @@ fn understand<'a>(parsed: &httparse::Request<'_, 'a>, bytes: usize) -> Result<He
         return Err(Bad::Syntax);
     };
     let method = Method::of(token);
-    let path = target::path(method, target)?;
+    let (path, query) = target::parts(method, target)?;
 
     let mut host = None;
     let mut length = None;
@@ -218,7 +220,7 @@ fn understand<'a>(parsed: &httparse::Request<'_, 'a>, bytes: usize) -> Result<He
     // Our answer comes before the body, so the client need not send it any more, and we could not tell whether the next byte
     // is body or request (RFC 9110 section 10.1.1).
     let body = body.filter(|&length| length == 0 || !expects);
-    Ok(Head { request: Request { method, path }, bytes, body, close })
+    Ok(Head { request: Request { method, path, query }, bytes, body, close })
 }
 
 /// RFC 9112 sections 6.1 and 6.3: chunked must stand last and once; a length beside it, or HTTP/1.0, makes the framing doubtful.
@@ -245,7 +247,7 @@ mod tests {
         for piece in pieces {
             bytes.extend_from_slice(piece);
             if let Some(head) = parse(&bytes)? {
-                let Request { method, path } = head.request;
+                let Request { method, path, .. } = head.request;
                 return Ok(Some((method, path.into_owned(), head.bytes, head.body, head.close)));
             }
         }

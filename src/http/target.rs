@@ -1,4 +1,4 @@
-//! The target of a request (RFC 9112 section 3.2) to its path, percent-decoded.
+//! The target of a request (RFC 9112 section 3.2) to its path and its query, percent-decoded.
 //!
 //! The path is decoded before anybody splits it, as Nginx does, so `%2F` is a slash: a name with a slash in it is then a bad
 //! name, not another path. Dot segments are not resolved: no path of ours has any, and `..` is no app.
@@ -7,25 +7,36 @@ use std::borrow::Cow;
 
 use super::{Bad, Method};
 
-/// The decoded path of a target. `*` (the server itself) is given back as it is.
+/// A key and its value.
+pub type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+/// The decoded path of a target, and its query as it is. `*` (the server itself) is given back as it is.
 ///
 /// # Errors
 /// `Target` if it has none of the forms its method allows, or is not made of printable ASCII; `Authority` if an absolute
 /// form names no sound host; `Connect` for the authority form, since we are no proxy.
-pub fn path(method: Method, target: &str) -> Result<Cow<'_, [u8]>, Bad> {
+pub fn parts(method: Method, target: &str) -> Result<(Cow<'_, [u8]>, &str), Bad> {
     // A fragment is never sent (RFC 9110 section 4.2.5); other bytes have to be percent-encoded (RFC 3986 section 2).
     if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Err(Bad::Target);
     }
     match method {
         Method::Connect => return Err(Bad::Connect),
-        Method::Options if target == "*" => return Ok(Cow::Borrowed(b"*")),
+        Method::Options if target == "*" => return Ok((Cow::Borrowed(b"*"), "")),
         Method::Get | Method::Head | Method::Options | Method::Other => {}
     }
     let origin = if target.starts_with('/') { target } else { origin_form(target)? };
-    let path = origin.split_once('?').map_or(origin, |(path, _)| path);
+    let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
     // An absolute form may end after its host.
-    decode(if path.is_empty() { b"/" } else { path.as_bytes() })
+    Ok((decode(if path.is_empty() { b"/" } else { path.as_bytes() })?, query))
+}
+
+/// The pairs of a query, `a=b&c`, decoded after they were parted. None: that pair is badly encoded.
+pub fn pairs(query: &str) -> impl Iterator<Item = Option<Pair<'_>>> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((decode(key.as_bytes()).ok()?, decode(value.as_bytes()).ok()?))
+    })
 }
 
 /// What an absolute form (a MUST for servers) says behind its host. Which host that is makes no difference to us.
@@ -130,9 +141,24 @@ mod tests {
             (Method::Connect, "/", Err(Bad::Connect)),
         ];
         for (method, target, want) in cases {
-            let got = path(*method, target);
-            assert_eq!(got.as_deref().map_err(|&bad| bad), want.map(str::as_bytes), "{target}");
+            let got = parts(*method, target).map(|(path, _)| path.into_owned());
+            assert_eq!(got, want.map(|path| path.as_bytes().to_vec()), "{target}");
         }
+    }
+
+    #[test]
+    fn a_query_is_parted_before_it_is_decoded() {
+        let query = |target: &'static str| parts(Method::Get, target).unwrap().1;
+        assert_eq!(query("/a?b=/c?d&e"), "b=/c?d&e");
+        assert_eq!(query("http://host?a"), "a");
+        assert_eq!(query("/a"), "");
+        let text = |bytes: Cow<'_, [u8]>| String::from_utf8(bytes.into_owned()).unwrap();
+        let read = |query| pairs(query).map(|pair| pair.map(|(key, value)| (text(key), text(value)))).collect::<Vec<_>>();
+        let pair = |key: &str, value: &str| Some((key.to_owned(), value.to_owned()));
+        assert_eq!(read(""), []);
+        assert_eq!(read("all=true&&x"), [pair("all", "true"), pair("x", "")]);
+        assert_eq!(read("a%3D%26=b%2Cc=d"), [pair("a=&", "b,c=d")]);
+        assert_eq!(read("a=%4&b"), [None, pair("b", "")]);
     }
 
     #[test]

@@ -32,9 +32,10 @@ use crate::answers::{self, Words};
 use crate::config::{Address, Config, Listen};
 use crate::docker::{ApiVersion, Exchange, Question};
 use crate::engine::route::route;
-use crate::engine::view::Verdict;
-use crate::engine::{Action, Answer, AppName, Engine, FlightId, Settings, Ticket};
+use crate::engine::watch::Query;
+use crate::engine::{Action, Answer, AppName, Engine, FlightId, Settings, Ticket, Verdict};
 use crate::http::reply::Kind;
+use crate::http::target::pairs;
 use crate::http::{Bad, Inbound, Reply, Wait};
 use crate::limits;
 use crate::metrics::{self, Closed, Traffic};
@@ -64,6 +65,8 @@ pub struct Server {
     scratch: Vec<u8>,
     /// The buffer lent to whoever is answered. One will do: an answer is written before the next one is made.
     spare: Vec<u8>,
+    /// The answer about all apps as it was last written, and its index.
+    apps: (u64, Vec<u8>),
     /// When the last answer is to have left, once the server stops.
     stops_at: Option<Instant>,
     traffic: Traffic,
@@ -91,6 +94,8 @@ impl Server {
             resync: config.resync,
             policy: config.policy,
             docker_health: config.docker_health,
+            min_uptime: config.min_uptime,
+            apps: config.apps.clone(),
         };
         let words = Words {
             docker: config.docker_host.to_string(),
@@ -113,6 +118,7 @@ impl Server {
             clock,
             scratch: vec![0; limits::READ_BYTES],
             spare: Vec::new(),
+            apps: (0, Vec::new()),
             stops_at: None,
             traffic: Traffic::default(),
             said_full: None,
@@ -212,6 +218,7 @@ impl Server {
             // Whoever is at the door has been let in by the kernel.
             self.accept();
         }
+        self.engine.stopping();
         info!("stopping clients={} patience={}", self.traffic.clients, humantime::format_duration(patience));
         let clients: Vec<Id> = self.peers.iter().filter(|(_, peer)| matches!(peer.role, Role::Client(_))).map(|(id, _)| id).collect();
         for &id in &clients {
@@ -397,7 +404,12 @@ impl Server {
                     id.to_usize(),
                     request.path.get(..200).unwrap_or(&request.path).escape_ascii()
                 );
-                engine.asked(ticket, route(&config.prefix, &request.path, request.method.reads()), !*extra, clock.now());
+                engine.asked(
+                    ticket,
+                    route(&config.prefix, &request.path, pairs(request.query), request.method.reads()),
+                    !*extra,
+                    clock.now(),
+                );
             };
             let refused = if *share == 0 {
                 let more = inbound.has_more() || inbound.wants_bytes() && socket.is_readable();
@@ -475,13 +487,17 @@ impl Server {
         match action {
             Action::Answer(ticket, answer) => self.answer(ticket, &answer),
             Action::Verdict(ticket, app, stale) => self.verdict(ticket, &app, stale),
+            Action::Apps(ticket, query) => self.all_apps(ticket, &query),
             Action::Metrics(ticket) => {
                 let engine = &self.engine;
-                let body = metrics::text(&self.traffic, engine.counts(), engine.trust(self.clock.now()), engine.containers());
-                self.reply(ticket, &Reply { status: 200, kind: Kind::Metrics, body: &body });
+                let trust = engine.trust(self.clock.now());
+                let body = metrics::text(&self.traffic, engine.counts(), trust, engine.containers(), engine.watchers());
+                self.reply(ticket, &Reply { kind: Kind::Metrics, ..Reply::json(200, &body) });
             }
             Action::Ask(flight, question, version) => self.ask_docker(flight, &question, version),
             Action::Forget(flight) => self.close_docker(flight),
+            Action::Turned(app, None) => info!("up app={}", app.as_str()),
+            Action::Turned(app, Some(reason)) => warn!("down app={} reason={}", app.as_str(), reason.word()),
             Action::DockerFound => info!("docker answers address={}", self.words.docker),
             Action::Live => info!("live containers={}", self.engine.containers()),
             Action::Blind(fault) => warn!("blind, each probe asks docker: {}", self.words.fault(&fault)),
@@ -495,13 +511,15 @@ impl Server {
             return;
         }
         let (status, body) = self.words.answer(answer);
-        self.reply(ticket, &Reply { status, kind: Kind::Json, body: &body });
+        self.reply(ticket, &Reply::json(status, &body));
     }
 
     /// The present verdict on an app, written once for all who ask until it changes.
     fn verdict(&mut self, ticket: Ticket, app: &AppName, stale: bool) {
         let Self { engine, words, peers, list, spare, clock, traffic, .. } = self;
-        let Some(Verdict { answer, rendered }) = engine.verdict(app) else { return self.answer(ticket, &Answer::NoContainer(*app)) };
+        let Some(Verdict { answer, rendered }) = engine.verdict(app) else {
+            return self.answer(ticket, &Answer::NoContainer { app: *app, expected: false });
+        };
         let fresh;
         let (status, body) = if stale {
             fresh = words.stale(answer);
@@ -509,7 +527,19 @@ impl Server {
         } else {
             rendered.get_or_insert_with(|| words.answer(answer))
         };
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { status: *status, kind: Kind::Json, body });
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(*status, body));
+    }
+
+    /// All apps, written once for all who ask until one of them changes; or what is wrong with one that must be up.
+    fn all_apps(&mut self, ticket: Ticket, query: &Query) {
+        let Self { engine, words, peers, list, spare, clock, traffic, apps, .. } = self;
+        let index = engine.index();
+        let down = engine.first_down(&query.require, clock.now()).map(|answer| words.answer(&answer).1);
+        if apps.0 != index {
+            *apps = (index, Words::apps(engine.trust(clock.now()), &engine.rows()));
+        }
+        let (status, body) = down.as_ref().map_or((200, &apps.1), |body| (503, body));
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { index: Some(index), ..Reply::json(status, body) });
     }
 
     fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
@@ -541,6 +571,7 @@ impl Server {
     fn close_client(&mut self, id: Id, why: Closed) {
         let Some(peer) = self.peers.remove(id) else { return };
         self.deadlines.remove(id, &peer.due);
+        self.engine.left(id);
         self.traffic.clients = self.traffic.clients.saturating_sub(1);
         self.traffic.closed(why);
         // Its descriptor is what `accept` may have lacked.
@@ -592,7 +623,7 @@ fn hand_over(
 /// Tells a client that its request is none.
 fn refuse(inbound: &mut Inbound, number: u32, bad: Bad, clock: &Clock, traffic: &mut Traffic) {
     let (status, body) = answers::refused(bad);
-    inbound.answer(number, &Reply { status, kind: Kind::Json, body: &body }, clock.date());
+    inbound.answer(number, &Reply::json(status, &body), clock.date());
     traffic.answered(status);
     traffic.refused(bad);
 }

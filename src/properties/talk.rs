@@ -16,7 +16,6 @@
 //!
 //! At its end the client closes its side and takes everything, and everything is answered: then the connection must come to its end.
 
-use crate::http::reply::Kind;
 use crate::http::request::{self, Bad};
 use crate::http::{Inbound, Method, Reply, Wait};
 use crate::limits;
@@ -151,8 +150,8 @@ impl Talk {
         let Some(&at) = open.get(number % open.len().max(1)) else { return };
         let is_last = self.stopped && at + 1 == self.asked.len();
         self.asked[at].reply = Some(Given { length, is_last });
-        let reply = Reply { status: status(at), kind: Kind::Json, body: &body(at, length) };
-        self.inbound.answer(u32::try_from(at).unwrap(), &reply, "D");
+        let body = body(at, length);
+        self.inbound.answer(u32::try_from(at).unwrap(), &Reply::json(status(at), &body), "D");
     }
 
     fn take(&mut self, most: usize) {

@@ -1,0 +1,236 @@
+//! Which containers answer to which name, and what is told of all names together.
+//!
+//! A container answers to its label `container-healthcheck.app` alone; without one to its names, each also without `-<digits>`,
+//! and to its compose or swarm service. Those that answer to a name by the strongest of these ways are the app's; the others
+//! are not. So never less than a whole name counts, and never a part of one.
+
+use std::collections::HashMap;
+
+use super::app::numbered;
+use super::verdict::Verdict;
+use super::{AppName, Reason};
+use crate::docker::Container;
+
+/// By what a container answers to a name, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// Its label.
+    Label,
+    /// One of its names.
+    Name,
+    /// Its service.
+    Service,
+}
+
+/// A label as the name of an app. An empty one is none, and so is one that no path could ask about.
+fn label(text: &str) -> Option<&str> {
+    AppName::parse(text.as_bytes()).map(|_| text)
+}
+
+/// The names that a container answers to.
+fn answers_to(container: &Container) -> impl Iterator<Item = (By, &str)> {
+    let app = label(&container.app).map(|name| (By::Label, name));
+    let unlabelled = app.is_none();
+    let names = container
+        .names
+        .iter()
+        .flat_map(|name| std::iter::once(&**name).chain(numbered(name).map(|(stem, _)| stem)))
+        .map(|name| (By::Name, name));
+    let service = label(&container.service).map(|name| (By::Service, name));
+    app.into_iter().chain(names.chain(service).filter(move |_| unlabelled))
+}
+
+/// The name under which it is among all apps: its label, else its service, else its name without `-<digits>`.
+fn key(container: &Container) -> Option<&str> {
+    let name = || container.names.last().map(|name| numbered(name).map_or(&**name, |(stem, _)| stem)).and_then(label);
+    label(&container.app).or_else(|| label(&container.service)).or_else(name)
+}
+
+/// Those who answer to one name.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// By what, and which container.
+    members: Vec<(By, usize)>,
+    /// The verdict on them, until one of them changes.
+    pub(super) verdict: Option<Verdict>,
+    /// How many containers are among all apps under this name.
+    keyed: usize,
+    /// It is one of `--apps`.
+    pub(super) expected: bool,
+    /// It is among [`Groups::changed`].
+    changed: bool,
+    /// How it stands among all apps.
+    pub(super) standing: Standing,
+}
+
+impl Group {
+    /// The containers that are the app's.
+    pub(super) fn members(&self) -> impl Iterator<Item = usize> {
+        let strongest = self.members.iter().map(|(by, _)| *by).min();
+        self.members.iter().filter(move |(by, _)| Some(*by) == strongest).map(|(_, slot)| *slot)
+    }
+
+    /// Those of any strength: what is not known yet may make one of them the app's.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = usize> {
+        self.members.iter().map(|(_, slot)| *slot)
+    }
+
+    /// Whether it is among all apps.
+    pub(super) const fn is_listed(&self) -> bool {
+        self.keyed > 0 || self.expected
+    }
+}
+
+/// How an app stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Why it is down, if it is.
+    pub fault: Option<Reason>,
+    /// How many containers answer to its name.
+    pub containers: usize,
+    /// When it last went up or down, in seconds of Unix time; if that has not been seen, when the container shown was created.
+    pub since: i64,
+}
+
+/// How an app stands, and has stood.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// As it was last told; none: it is not among all apps.
+    pub(super) row: Option<Row>,
+    /// Whether it was up when that was last known: while it is being checked it is not.
+    up: Option<bool>,
+    /// When that last changed.
+    turned: Option<i64>,
+}
+
+impl Standing {
+    /// Takes what is so now. `created` is when the container shown was created. Says whether the row has changed, and whether
+    /// the app went up or down.
+    pub(super) fn stands(&mut self, fault: Option<Reason>, containers: usize, created: Option<i64>, unix: i64) -> (bool, bool) {
+        let mut turns = false;
+        if fault != Some(Reason::Checking) {
+            let up = fault.is_none();
+            turns = self.up.replace(up).is_some_and(|was| was != up);
+            if turns {
+                self.turned = Some(unix);
+            }
+        }
+        let since = self.turned.or(created).unwrap_or_else(|| *self.turned.insert(unix));
+        let row = Row { fault, containers, since };
+        (self.row.replace(row) != Some(row), turns)
+    }
+}
+
+/// All groups.
+#[derive(Debug, Default)]
+pub struct Groups {
+    by_name: HashMap<Box<str>, Group>,
+    /// The names about which something may have changed since they were last taken.
+    changed: Vec<Box<str>>,
+}
+
+impl Groups {
+    /// Those of `--apps`.
+    pub(super) fn new(expected: &[AppName]) -> Self {
+        let mut groups = Self::default();
+        for app in expected {
+            if let Some(group) = groups.group(app.as_str()) {
+                group.expected = true;
+            }
+            groups.touch(app.as_str());
+        }
+        groups
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Group> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Group> {
+        self.by_name.get_mut(name)
+    }
+
+    /// The group of that name, made if there is none.
+    fn group(&mut self, name: &str) -> Option<&mut Group> {
+        if !self.by_name.contains_key(name) {
+            self.by_name.insert(name.into(), Group::default());
+        }
+        self.by_name.get_mut(name)
+    }
+
+    /// All that are among all apps, in no order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
+        self.by_name.iter().filter_map(|(name, group)| Some((&**name, group.standing.row.as_ref()?)))
+    }
+
+    /// A container has come, or has other names now.
+    pub(super) fn add(&mut self, slot: usize, container: &Container) {
+        for (by, name) in answers_to(container) {
+            // Two names of one container can lead to one; the stronger way comes first.
+            if let Some(group) = self.group(name)
+                && group.members.last().is_none_or(|(_, last)| *last != slot)
+            {
+                group.members.push((by, slot));
+            }
+            self.touch(name);
+        }
+        if let Some(group) = key(container).and_then(|key| self.group(key)) {
+            group.keyed = group.keyed.saturating_add(1);
+        }
+    }
+
+    /// A container goes, or will have other names: to be called as it was added.
+    pub(super) fn remove(&mut self, slot: usize, container: &Container) {
+        for (_, name) in answers_to(container) {
+            if let Some(group) = self.by_name.get_mut(name) {
+                group.members.retain(|(_, other)| *other != slot);
+            }
+            self.touch(name);
+        }
+        if let Some(group) = key(container).and_then(|key| self.by_name.get_mut(key)) {
+            group.keyed = group.keyed.saturating_sub(1);
+        }
+    }
+
+    /// Something about a container has changed.
+    pub(super) fn touch_all_of(&mut self, container: &Container) {
+        for (_, name) in answers_to(container) {
+            self.touch(name);
+        }
+    }
+
+    /// Something about an app has changed.
+    pub(super) fn touch(&mut self, name: &str) {
+        let Some(group) = self.by_name.get_mut(name) else { return };
+        group.verdict = None;
+        if !std::mem::replace(&mut group.changed, true) {
+            self.changed.push(name.into());
+        }
+    }
+
+    /// Something about all apps has changed, but for what their containers say.
+    pub(super) fn touch_all(&mut self) {
+        let Self { by_name, changed } = self;
+        for (name, group) in by_name.iter_mut().filter(|(_, group)| group.is_listed()) {
+            if !std::mem::replace(&mut group.changed, true) {
+                changed.push(name.clone());
+            }
+        }
+    }
+
+    /// The next name about which something has changed.
+    pub(super) fn next_changed(&mut self) -> Option<Box<str>> {
+        let name = self.changed.pop()?;
+        if let Some(group) = self.by_name.get_mut(&name) {
+            group.changed = false;
+        }
+        Some(name)
+    }
+
+    /// Forgets a name to which nobody answers.
+    pub(super) fn tidy(&mut self, name: &str) {
+        if self.by_name.get(name).is_some_and(|group| group.members.is_empty() && !group.is_listed()) {
+            self.by_name.remove(name);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! All apps at once: how each of them stands, kept up to date as the facts change, and who is told when.
+//!
+//! What has changed is only noted where it changes; [`Engine::take_stock`] judges it anew once all of a turn has been read, so that
+//! the cost of an event does not grow with the number of apps, and a burst of events is one change.
+
+use std::time::Instant;
+
+use super::groups::Row;
+use super::watch::{Query, Watcher};
+use super::{Action, Answer, AppName, Engine, Reason, Ticket, Trust, Waiter, Wants};
+use crate::limits;
+
+impl Engine {
+    /// Somebody asks about all apps, and the facts are as fresh as they can be.
+    pub(super) fn survey(&mut self, ticket: Ticket, query: Box<Query>, may_wait: bool, now: Instant) {
+        self.take_stock(now);
+        if !may_wait || query.wait.is_zero() || query.index != Some(self.watch.index) {
+            return self.actions.push_back(Action::Apps(ticket, query));
+        }
+        if let Some(Watcher { ticket, query, .. }) = self.watch.wait(ticket, query, now) {
+            super::count(&mut self.counts.watchers_early);
+            self.actions.push_back(Action::Apps(ticket, query));
+        }
+        if self.trust(now) == Trust::Blind {
+            // No event would tell of a change.
+            self.resync_at = self.resync_at.min(now + limits::WATCHED_REST);
+        }
+    }
+
+    /// A connection has closed: nobody waits on it any more.
+    pub fn left(&mut self, connection: crate::slots::Id) {
+        self.watch.left(connection);
+    }
+
+    /// The server stops: who waits for a change is told what is so.
+    pub fn stopping(&mut self) {
+        let watchers = self.watch.wake();
+        self.tell(watchers);
+    }
+
+    pub(super) fn tell(&mut self, watchers: Vec<Watcher>) {
+        self.actions.extend(watchers.into_iter().map(|Watcher { ticket, query, .. }| Action::Apps(ticket, query)));
+    }
+
+    /// Judges anew what has changed since the last time, and wakes those who wait for that.
+    pub(super) fn take_stock(&mut self, now: Instant) {
+        let trust = self.trust(now);
+        let away = if trust == Trust::Down { self.contact.last().and_then(|last| last.as_ref().err()).map(Reason::of) } else { None };
+        let mut has_changed = self.stock != (trust, away);
+        if has_changed {
+            // Only whether Docker is down is part of what is told of an app.
+            if self.stock.1 != away {
+                self.view.groups.touch_all();
+            }
+            self.stock = (trust, away);
+        }
+        let unix = i64::try_from(self.unix(now).as_secs()).unwrap_or(i64::MAX);
+        while let Some(name) = self.view.groups.next_changed() {
+            has_changed |= self.judge_anew(&name, away, unix);
+        }
+        if has_changed {
+            self.watch.index = self.watch.index.wrapping_add(1);
+            let watchers = self.watch.wake();
+            self.tell(watchers);
+        }
+    }
+
+    /// Says whether what is told of that name among all apps has changed.
+    fn judge_anew(&mut self, name: &str, away: Option<Reason>, unix: i64) -> bool {
+        let Some(app) = AppName::parse(name.as_bytes()) else {
+            self.view.groups.tidy(name);
+            return false;
+        };
+        let Some(group) = self.view.groups.get_mut(name) else { return false };
+        if !group.is_listed() {
+            let was = group.standing.row.take();
+            self.view.groups.tidy(name);
+            if was.is_some_and(|row| row.fault.is_none()) {
+                self.actions.push_back(Action::Turned(app, Some(Reason::NoContainer)));
+            }
+            return was.is_some();
+        }
+        let containers = group.members().count();
+        let (mut fault, created) = match self.verdict(&app).map(|verdict| &verdict.answer) {
+            Some(Answer::Up(shown)) => (None, Some(shown.container.created)),
+            Some(Answer::Down(reason, shown)) => (Some(*reason), Some(shown.container.created)),
+            _ => (Some(Reason::NoContainer), None),
+        };
+        fault = away.or(fault);
+        let Some(group) = self.view.groups.get_mut(name) else { return false };
+        let (has_changed, turns) = group.standing.stands(fault, containers, created, unix);
+        if turns && fault.is_none_or(|fault| Some(fault) != away) {
+            self.actions.push_back(Action::Turned(app, fault));
+        }
+        has_changed
+    }
+
+    /// How all apps stand, sorted by name.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(&str, &Row)> {
+        let mut rows: Vec<_> = self.view.groups.rows().collect();
+        rows.sort_unstable_by_key(|(name, _)| *name);
+        rows
+    }
+
+    /// What is wrong with the first of these apps that is not up.
+    pub fn first_down(&mut self, apps: &[AppName], now: Instant) -> Option<Answer> {
+        let is_down = self.trust(now) == Trust::Down;
+        apps.iter().find_map(|app| match self.contact.last() {
+            Some(Err(fault)) if is_down => Some(Answer::Unknown(fault.clone())),
+            _ => match self.verdict(app).map(|verdict| &verdict.answer) {
+                Some(Answer::Up(_)) => None,
+                Some(other) => Some(other.clone()),
+                None => Some(Answer::NoContainer { app: *app, expected: false }),
+            },
+        })
+    }
+
+    /// The index of what is told of all apps.
+    #[must_use]
+    pub const fn index(&self) -> u64 {
+        self.watch.index
+    }
+
+    /// How many wait for a change.
+    #[must_use]
+    pub const fn watchers(&self) -> usize {
+        self.watch.len()
+    }
+
+    /// Whether what a probe wants depends on a question that is open.
+    pub(super) fn is_open(&self, wants: &Wants) -> bool {
+        match wants {
+            Wants::App(app) => self.view.is_open(app),
+            Wants::Apps(query) => query.require.iter().any(|app| self.view.is_open(app)),
+        }
+    }
+
+    /// Tells one who has waited for Docker what is so by now.
+    pub(super) fn tell_what_is_known(&mut self, Waiter { ticket, wants, .. }: Waiter, stale: bool, now: Instant) {
+        match wants {
+            Wants::App(app) => self.actions.push_back(Action::Verdict(ticket, app, stale)),
+            Wants::Apps(query) => self.survey(ticket, query, true, now),
+        }
+    }
+}

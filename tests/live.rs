@@ -6,42 +6,23 @@ mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::{Answer, Daemon, FakeDocker, PREFIX, container, container_id, eventually, hang, send_list};
+use support::{Answer, Daemon, FakeDocker, PREFIX, container, container_id, eventually, hang};
 
 /// `name state status`, as they are listed.
 type Listed<'a> = &'a [(&'a str, &'a str, &'a str)];
 
 const UP: &str = "Up 3 minutes";
 
-/// From now on that Docker lists these, and of those only the ones it is asked about.
+fn all(containers: Listed<'_>) -> Vec<String> {
+    containers.iter().map(|(name, state, status)| container(name, state, status)).collect()
+}
+
 fn lists(docker: &FakeDocker, containers: Listed<'_>) {
-    let containers: Vec<_> = containers.iter().map(|(name, state, status)| (container_id(name), container(name, state, status))).collect();
-    docker.behave(move |stream, head| {
-        let all = !head.contains("filters=");
-        let asked_for: Vec<_> =
-            containers.iter().filter(|(id, _)| all || head.contains(id.as_str())).map(|(_, json)| json.as_str()).collect();
-        send_list(stream, &format!("[{}]", asked_for.join(",")));
-    });
+    docker.holds(all(containers));
 }
 
-/// A Docker with these containers and a daemon whose view of them is live.
 fn live(containers: Listed<'_>, args: &[&str]) -> (FakeDocker, Daemon) {
-    let docker = FakeDocker::hung();
-    lists(&docker, containers);
-    docker.open_stream();
-    let daemon = Daemon::start(&docker.path(), args);
-    is_live(&daemon);
-    assert!(daemon.log().contains("live containers="));
-    assert_eq!(docker.listeners(), 1);
-    (docker, daemon)
-}
-
-fn is(daemon: &Daemon, state: &str) {
-    eventually(state, || daemon.counter(&format!("docker_state{{state=\"{state}\"}}")) == 1);
-}
-
-fn is_live(daemon: &Daemon) {
-    is(daemon, "live");
+    support::live(all(containers), args)
 }
 
 /// How many questions there were, and how many of them about single containers.
@@ -236,7 +217,7 @@ fn a_death_stands_though_the_stream_ends_behind_it() {
     let (docker, daemon) = live(&[("app", "running", UP), ("other", "running", UP)], &[]);
     docker.event("die", "app", r#""exitCode":"137""#);
     docker.cut_stream();
-    is(&daemon, "blind");
+    daemon.is("blind");
     daemon.wait_for_log("blind, each probe asks docker: ");
     let (all, _) = questions(&docker);
     for asked in 1..=5 {
@@ -246,7 +227,7 @@ fn a_death_stands_though_the_stream_ends_behind_it() {
     assert_eq!(daemon.app("other").status, 200);
 
     docker.open_stream();
-    is_live(&daemon);
+    daemon.is("live");
     assert_eq!(daemon.app("app").verdict(), down("exited"));
     docker.event("start", "app", "");
     assert_eq!(daemon.app("app").status, 200);
@@ -258,7 +239,7 @@ fn without_events_each_probe_asks_for_a_list() {
     lists(&docker, &[("app", "running", UP)]);
     let daemon = Daemon::start(&docker.path(), &[]);
     daemon.wait_for_log("blind, each probe asks docker: ");
-    is(&daemon, "blind");
+    daemon.is("blind");
     let before = docker.requests().len();
     for probe in 1..=10 {
         let (state, expected) = if probe % 2 == 0 { ("running", 200) } else { ("exited", 503) };
@@ -276,7 +257,7 @@ fn while_docker_is_away_the_last_facts_stand_for_the_grace() {
     assert_eq!(daemon.app("dead").verdict(), down("exited"));
     docker.vanish();
     docker.drop_listeners();
-    is(&daemon, "stale");
+    daemon.is("stale");
     daemon.wait_for_log("docker lost: ");
     for _ in 0..20 {
         assert!(is_stale(&daemon.app("app")), "{:?}", daemon.app("app"));
@@ -286,7 +267,7 @@ fn while_docker_is_away_the_last_facts_stand_for_the_grace() {
     }
     lists(&docker, &[("app", "running", UP), ("dead", "exited", "Exited (1) 9 seconds ago")]);
     docker.listen();
-    is_live(&daemon);
+    daemon.is("live");
     assert!(is_fresh(&daemon.app("app")));
     assert_eq!(daemon.app("dead").verdict(), down("exited"));
 }
@@ -301,7 +282,7 @@ fn without_a_grace_nothing_is_known_once_docker_is_away() {
         assert_eq!(daemon.get(&format!("{PREFIX}/ready")).verdict(), (503, 10, "docker-unreachable".into()));
     }
     docker.listen();
-    is_live(&daemon);
+    daemon.is("live");
     assert!(is_fresh(&daemon.app("app")));
 }
 
@@ -310,14 +291,14 @@ fn a_docker_that_hangs_behind_an_open_stream_is_found_out() {
     let args = ["-resync", "1s", "-docker-timeout", "500ms", "-docker-grace", "60s"];
     let (docker, daemon) = live(&[("app", "running", UP)], &args);
     docker.behave(|stream, _| hang(stream));
-    is(&daemon, "stale");
+    daemon.is("stale");
     assert!(is_stale(&daemon.app("app")));
     assert_eq!(daemon.get(&format!("{PREFIX}/ready")).status, 200);
     // What events say goes on counting.
     docker.event("die", "app", r#""exitCode":"1""#);
     eventually("the death is told", || daemon.app("app").verdict() == down("exited"));
     lists(&docker, &[("app", "exited", "Exited (1) 1 second ago")]);
-    is_live(&daemon);
+    daemon.is("live");
     docker.event("start", "app", "");
     eventually("it is up", || is_fresh(&daemon.app("app")));
     assert_eq!((docker.listeners(), daemon.counter("docker_streams_total")), (1, 1));

@@ -109,7 +109,7 @@ pub const FLAGS: &[Flag] = &[
         value: "NAMES",
         default: "none",
         help: "apps that are down (503), not unknown (404), without a container; with commas",
-        later: true,
+        later: false,
         set: |c, v| {
             put(&mut c.apps, v.split(',').map(|v| AppName::parse(v.as_bytes()).ok_or("names of apps with commas between them")).collect())
         },
@@ -135,7 +135,7 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "0s",
         help: "a container counts as starting for so long",
-        later: true,
+        later: false,
         set: |c, v| put(&mut c.min_uptime, duration(v, Duration::ZERO)),
     },
     Flag {

@@ -273,6 +273,11 @@ impl Daemon {
         self.get(&format!("{PREFIX}/metrics")).counter(name)
     }
 
+    /// Waits until what is known of Docker is trusted so far.
+    pub fn is(&self, state: &str) {
+        eventually(state, || self.counter(&format!("docker_state{{state=\"{state}\"}}")) == 1);
+    }
+
     /// Sends it a signal, by the name that kill(1) knows.
     pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap().success());
@@ -536,6 +541,15 @@ impl FakeDocker {
         self.behave(move |stream, _| send_list(stream, &list));
     }
 
+    /// From now on it has these containers, and lists those it is asked about.
+    pub fn holds(&self, containers: Vec<String>) {
+        self.behave(move |stream, head| {
+            let is_wanted = |json: &&String| !head.contains("filters=") || head.contains(&json[r#"{"Id":""#.len()..][..64]);
+            let wanted: Vec<_> = containers.iter().filter(is_wanted).map(String::as_str).collect();
+            send_list(stream, &format!("[{}]", wanted.join(",")));
+        });
+    }
+
     /// From now on those who ask for events are sent them.
     pub fn open_stream(&self) {
         *self.stream.lock().unwrap() = EventStream::Open(Vec::new());
@@ -675,6 +689,23 @@ pub fn container(name: &str, state: &str, status: &str) -> String {
     format!(
         r#"{{"Id":"{id}","Names":["/{name}"],"Image":"python36e:1.1","ImageID":"sha256:0","Command":"sh /build/builder","Created":1709878119,"Ports":[],"Labels":{{}},"State":"{state}","Status":"{status}","HostConfig":{{"NetworkMode":"none"}},"NetworkSettings":{{"Networks":{{}}}},"Mounts":[]}}"#
     )
+}
+
+/// A container with labels, as the inside of a JSON object.
+pub fn labelled(name: &str, state: &str, status: &str, labels: &str) -> String {
+    container(name, state, status).replace(r#""Labels":{}"#, &format!(r#""Labels":{{{labels}}}"#))
+}
+
+/// A Docker with these containers and a daemon whose view of them is live.
+pub fn live(containers: Vec<String>, args: &[&str]) -> (FakeDocker, Daemon) {
+    let docker = FakeDocker::hung();
+    docker.holds(containers);
+    docker.open_stream();
+    let daemon = Daemon::start(&docker.path(), args);
+    daemon.is("live");
+    assert!(daemon.log().contains("live containers="));
+    assert_eq!(docker.listeners(), 1);
+    (docker, daemon)
 }
 
 /// A list of containers, each `name state status`.

@@ -1,0 +1,285 @@
+//! Plays each row of `tests/verdicts.txt`, the table of verdicts that people argue about: the engine in a world where Docker does at
+//! once what it is asked to, and says what is so.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "a test may stop"
+)]
+
+use std::time::{Duration, Instant};
+
+use container_healthcheck::answers::Words;
+use container_healthcheck::docker::event::{Event, Line, What};
+use container_healthcheck::docker::exchange::{Listed, Told};
+use container_healthcheck::docker::{Container, Fault, Health, Question, State};
+use container_healthcheck::engine::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket};
+use container_healthcheck::http::response::Broken;
+use container_healthcheck::{duration, slots};
+
+const TABLE: &str = include_str!("verdicts.txt");
+
+const STATES: [(&str, State, &str); 7] = [
+    ("created", State::Created, "Created"),
+    ("running", State::Running, "Up 5 days"),
+    ("paused", State::Paused, "Up 5 days (Paused)"),
+    ("restarting", State::Restarting, "Restarting (1) 2 seconds ago"),
+    ("removing", State::Removing, "Removal In Progress"),
+    ("exited", State::Exited, "Exited (137) 3 minutes ago"),
+    ("dead", State::Dead, "Dead"),
+];
+
+const HEALTH: [(&str, Health, &str); 4] = [
+    ("", Health::None, ""),
+    ("healthy", Health::Healthy, " (healthy)"),
+    ("starting", Health::Starting, " (health: starting)"),
+    ("unhealthy", Health::Unhealthy, " (unhealthy)"),
+];
+
+/// `name+name state/health @created label=app service=service`
+fn container(words: &str) -> Container {
+    let mut words = words.split(' ');
+    let names: Vec<Box<str>> = words.next().unwrap().split('+').map(Into::into).collect();
+    let state = words.next().unwrap();
+    let (state, health) = state.split_once('/').unwrap_or((state, ""));
+    let (_, state, status) = STATES.into_iter().find(|(word, ..)| *word == state).unwrap();
+    let (_, health, suffix) = HEALTH.into_iter().find(|(word, ..)| *word == health).unwrap();
+    let id = names[0].clone();
+    let status = format!("{status}{suffix}").into();
+    let mut container = Container { id, names, ports: "[]".into(), state, health, status, ..Container::default() };
+    for word in words {
+        if let Some(created) = word.strip_prefix('@') {
+            container.created = created.parse().unwrap();
+        } else if let Some(app) = word.strip_prefix("label=") {
+            container.app = app.into();
+        } else {
+            container.service = word.strip_prefix("service=").unwrap().into();
+        }
+    }
+    container
+}
+
+fn fault(word: &str) -> Fault {
+    match word {
+        "no-socket" => Fault::NoSocket,
+        "refused" => Fault::Refused,
+        "denied" => Fault::Denied,
+        "late" => Fault::Late,
+        "reset" => Fault::Reset,
+        "cut-short" => Fault::Broken(Broken::CutShort),
+        "not-http" => Fault::Broken(Broken::Head),
+        "not-a-list" => Fault::NotAList,
+        "status-500" => Fault::Status(500, "no".into()),
+        _ => panic!("{word}"),
+    }
+}
+
+struct World {
+    now: Instant,
+    engine: Engine,
+    containers: Vec<Container>,
+    fault: Option<Fault>,
+    stream: Option<FlightId>,
+    events: u64,
+    is_lost: bool,
+    told: Option<(u16, Vec<u8>)>,
+}
+
+impl World {
+    fn new(settings: Settings, containers: Vec<Container>, fault: Option<Fault>) -> Self {
+        let now = Instant::now();
+        let engine = Engine::new(settings, 7, now, Duration::from_secs(1_700_000_000));
+        let mut world = Self { now, engine, containers, fault, stream: None, events: 0, is_lost: false, told: None };
+        world.turn();
+        world
+    }
+
+    fn turn(&mut self) {
+        self.engine.due(self.now);
+        while let Some(action) = self.engine.next_action(self.now) {
+            match action {
+                Action::Ask(flight, question, _) => self.docker(flight, &question),
+                Action::Answer(_, answer) => self.told = Some(words().answer(&answer)),
+                Action::Verdict(_, app, stale) => {
+                    let none = Answer::NoContainer { app, expected: false };
+                    let answer = self.engine.verdict(&app).map_or(&none, |verdict| &verdict.answer);
+                    self.told = Some(if stale { words().stale(answer) } else { words().answer(answer) });
+                }
+                Action::DockerLost(_) => self.is_lost = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn docker(&mut self, flight: FlightId, question: &Question) {
+        let about = |container: &&Container| !matches!(question, Question::About(ids) if !ids.contains(&container.id));
+        let outcome = match (&self.fault, question) {
+            // It says nothing at all.
+            (Some(Fault::Late), _) => return,
+            (Some(fault), _) => Err(fault.clone()),
+            (None, Question::Events { .. }) => {
+                self.stream = Some(flight);
+                return self.engine.docker_told(flight, &Told::Opened, self.now);
+            }
+            (None, _) => {
+                let containers = self.containers.iter().filter(about).cloned().collect();
+                Ok(Listed { containers, podman: None, is_silent_on_health: false })
+            }
+        };
+        self.engine.docker_said(flight, outcome, self.now);
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(deadline) = self.engine.next_deadline(self.now).filter(|deadline| *deadline <= until) {
+            self.now = deadline;
+            self.turn();
+        }
+        self.now = until;
+        self.turn();
+    }
+
+    /// What happens to a container, and what Docker says of it from then on.
+    fn event(&mut self, verb: &str, name: &str, more: Option<&str>) {
+        let at = self.containers.iter().position(|container| container.names.iter().any(|own| **own == *name)).unwrap();
+        let container = &mut self.containers[at];
+        let what = match verb {
+            "start" => {
+                (container.state, container.status) = (State::Running, "Up Less than a second".into());
+                What::Started
+            }
+            "die" => {
+                (container.state, container.status) = (State::Exited, "Exited (137) Less than a second ago".into());
+                What::Died(137)
+            }
+            "pause" => {
+                (container.state, container.status) = (State::Paused, format!("{} (Paused)", container.status).into());
+                What::Paused
+            }
+            "unpause" => {
+                (container.state, container.status) = (State::Running, container.status.trim_end_matches(" (Paused)").into());
+                What::Unpaused
+            }
+            "rename" => {
+                container.names = vec![more.unwrap().into()];
+                What::Renamed
+            }
+            "health" => {
+                let (_, health, suffix) = HEALTH.into_iter().find(|(word, ..)| Some(*word) == more).unwrap();
+                (container.health, container.status) = (health, format!("Up 5 days{suffix}").into());
+                What::Health(health)
+            }
+            "destroy" => What::Removed,
+            _ => panic!("{verb}"),
+        };
+        let (id, name) = (container.id.clone(), container.names[0].clone());
+        if what == What::Removed {
+            self.containers.remove(at);
+        }
+        self.events += 1;
+        let event = Event { id, name, what, at: self.events };
+        self.engine.docker_told(self.stream.unwrap(), &Told::Line(Line::Event(event)), self.now);
+        self.turn();
+    }
+
+    fn lose(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+        for _ in 0..1000 {
+            if self.is_lost {
+                return;
+            }
+            self.wait(Duration::from_millis(100));
+        }
+        panic!("the loss is never found out");
+    }
+
+    /// What somebody is told who asks now.
+    fn probe(&mut self, app: AppName) -> String {
+        let ticket = Ticket { connection: slots::Slots::new().insert(()), number: 0 };
+        self.engine.asked(ticket, Route::App(app), true, self.now);
+        self.turn();
+        if self.told.is_none() {
+            self.wait(Duration::from_secs(5));
+        }
+        let (status, body) = self.told.take().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        if status == 200 {
+            let stale = if json["stale"] == true { " stale" } else { "" };
+            return format!("200 {}{stale}", json["message"]["names"].as_str().unwrap());
+        }
+        format!("{status} {} {}: {}", json["code"], json["reason"].as_str().unwrap(), json["message"].as_str().unwrap())
+    }
+}
+
+fn words() -> Words {
+    Words { docker: "/var/run/docker.sock".into(), docker_timeout: Duration::from_secs(5), prefix: String::new(), hide_command: false }
+}
+
+fn app(name: &str) -> AppName {
+    AppName::parse(name.as_bytes()).unwrap()
+}
+
+/// What the row's situation makes of the row's containers.
+fn play(asked: &str, containers: &str, situation: &str) -> String {
+    let parts = |text: &'static str| move |column: &str| column.split(text).map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+    let listed = parts(";")(containers).iter().filter(|words| !words.is_empty()).map(|words| container(words)).collect();
+    let mut settings = Settings {
+        docker_timeout: Duration::from_secs(5),
+        docker_grace: Duration::from_mins(1),
+        resync: Duration::from_secs(30),
+        policy: Policy::Any,
+        docker_health: DockerHealth::Respect,
+        min_uptime: Duration::ZERO,
+        apps: Vec::new(),
+    };
+    let mut absent = None;
+    let mut deeds = Vec::new();
+    for part in parts(";")(situation).into_iter().filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("policy", policy)) => {
+                settings.policy = match policy {
+                    "any" => Policy::Any,
+                    "newest" => Policy::Newest,
+                    "all" => Policy::All,
+                    _ => panic!("{policy}"),
+                }
+            }
+            Some(("docker-health", "ignore")) => settings.docker_health = DockerHealth::Ignore,
+            Some(("min-uptime", time)) => settings.min_uptime = duration::parse(time).unwrap(),
+            Some(("apps", apps)) => settings.apps = apps.split(',').map(app).collect(),
+            Some(("docker", word)) => absent = Some(fault(word)),
+            _ => deeds.push(part),
+        }
+    }
+    let mut world = World::new(settings, listed, absent);
+    for deed in deeds {
+        let words: Vec<_> = deed.split(' ').collect();
+        match words[..] {
+            ["wait", time] => world.wait(duration::parse(time).unwrap()),
+            ["lost", how] => world.lose(fault(how)),
+            [verb, name] => world.event(verb, name, None),
+            [verb, name, more] => world.event(verb, name, Some(more)),
+            _ => panic!("{deed}"),
+        }
+    }
+    world.probe(app(asked))
+}
+
+#[test]
+fn every_row_is_so() {
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for line in TABLE.lines().filter(|line| line.contains(" | ") && !line.starts_with('#')) {
+        let columns: Vec<_> = line.splitn(4, '|').map(str::trim).collect();
+        let [asked, containers, situation, want] = columns[..] else { panic!("{line}") };
+        let told = play(asked, containers, situation);
+        rows += 1;
+        if told != want {
+            wrong.push(format!("{line}\n    is told {told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(rows >= 150, "{rows} rows");
+}

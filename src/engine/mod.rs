@@ -329,7 +329,7 @@ impl Engine {
             Route::App(app) => {
                 count(&mut self.counts.probes);
                 let may_wait = may_wait && self.waiting() < limits::WAITING_PROBES;
-                return self.probed(Waiter { ticket, app, due: now + self.settings.docker_timeout }, may_wait, now);
+                return self.probed(ticket, &app, may_wait, now);
             }
             Route::Health => Answer::Healthy,
             Route::Ready => self.readiness(now),
@@ -341,19 +341,21 @@ impl Engine {
         self.actions.push_back(Action::Answer(ticket, answer));
     }
 
-    fn probed(&mut self, waiter: Waiter, may_wait: bool, now: Instant) {
-        let Waiter { ticket, app, .. } = waiter;
+    fn probed(&mut self, ticket: Ticket, app: &AppName, may_wait: bool, now: Instant) {
         let trust = self.trust(now);
         let action = match trust {
-            Trust::Live if !self.view.is_open(&app) => Action::Verdict(ticket, app, false),
-            Trust::Stale => Action::Verdict(ticket, app, true),
+            Trust::Live if !self.view.is_open(app) => Action::Verdict(ticket, *app, false),
+            Trust::Stale => Action::Verdict(ticket, *app, true),
             Trust::Live | Trust::Blind | Trust::Down => match self.contact.last() {
                 Some(Err(fault)) if self.contact.rests_until(now).is_some() => Action::Answer(ticket, Answer::Unknown(fault.clone())),
                 _ if !may_wait => {
                     count(&mut self.counts.busy);
                     Action::Answer(ticket, Answer::Busy)
                 }
-                _ => return if trust == Trust::Live { self.open.push_back(waiter) } else { self.behind.push_back(waiter) },
+                _ => {
+                    let queue = if trust == Trust::Live { &mut self.open } else { &mut self.behind };
+                    return queue.push_back(Waiter { ticket, app: *app, due: now + self.settings.docker_timeout });
+                }
             },
         };
         self.actions.push_back(action);

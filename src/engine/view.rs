@@ -11,6 +11,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
+use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
 use super::verdict::{self, DockerHealth, Member, Policy};
@@ -120,8 +121,9 @@ pub struct View {
     health: DockerHealth,
     entries: Slab<Entry>,
     by_id: HashMap<Box<str>, usize>,
-    /// By each name that a container answers to: its own, and its own without `-<digits>`.
-    groups: HashMap<Box<str>, Group>,
+    /// By each name that a container answers to: its own, and its own without `-<digits>`. Each probe looks here, twice, and no
+    /// client can put a name in: the standard library's slower hash, which nobody can find collisions for, has no use here.
+    groups: HashMap<Box<[u8]>, Group, FxBuildHasher>,
     /// When to look at whom, whose event no list has agreed to yet.
     looks: BTreeSet<(Instant, usize)>,
     /// Whom to ask about at once.
@@ -140,7 +142,7 @@ impl View {
             health,
             entries: Slab::new(),
             by_id: HashMap::new(),
-            groups: HashMap::new(),
+            groups: HashMap::default(),
             looks: BTreeSet::new(),
             suspects: BTreeSet::new(),
             recent: VecDeque::new(),
@@ -460,7 +462,7 @@ impl View {
     /// Whether an open question could change the verdict on that app.
     #[must_use]
     pub fn is_open(&self, app: &AppName) -> bool {
-        let Some(group) = self.groups.get(app.as_str()) else { return false };
+        let Some(group) = self.groups.get(app.as_bytes()) else { return false };
         let members = || group.members.iter().filter_map(|&slot| self.entries.get(slot));
         if !members().any(|entry| entry.suspect) {
             return false;
@@ -472,7 +474,7 @@ impl View {
     /// The verdict on that app as the facts are. A suspect counts as starting. None if no container is its own.
     pub fn verdict(&mut self, app: &AppName) -> Option<&mut Verdict> {
         let Self { policy, health, entries, groups, .. } = self;
-        let group = groups.get_mut(app.as_str())?;
+        let group = groups.get_mut(app.as_bytes())?;
         if group.verdict.is_none() {
             let members = group.members.iter().filter_map(|&slot| entries.get(slot)).map(|entry| Member {
                 container: &entry.container,
@@ -549,10 +551,10 @@ impl View {
 }
 
 /// The names that a container answers to: its own, and its own without `-<digits>`.
-fn keys(container: &Container) -> impl Iterator<Item = &str> {
+fn keys(container: &Container) -> impl Iterator<Item = &[u8]> {
     container.names.iter().flat_map(|name| {
         let stem = name.rsplit_once('-').filter(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-        std::iter::once(&**name).chain(stem.map(|(stem, _)| stem))
+        std::iter::once(name.as_bytes()).chain(stem.map(|(stem, _)| stem.as_bytes()))
     })
 }
 

@@ -64,6 +64,8 @@ pub struct Server {
     scratch: Vec<u8>,
     /// The buffer lent to whoever is answered. One will do: an answer is written before the next one is made.
     spare: Vec<u8>,
+    /// Where the bodies are put together that are made for one answer only.
+    body: Vec<u8>,
     /// When the last answer is to have left, once the server stops.
     stops_at: Option<Instant>,
     traffic: Traffic,
@@ -113,6 +115,7 @@ impl Server {
             clock,
             scratch: vec![0; limits::READ_BYTES],
             spare: Vec::new(),
+            body: Vec::new(),
             stops_at: None,
             traffic: Traffic::default(),
             said_full: None,
@@ -474,7 +477,7 @@ impl Server {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Answer(ticket, answer) => self.answer(ticket, &answer),
-            Action::Verdict(ticket, app, stale) => self.verdict(ticket, &app, stale),
+            Action::Verdict(ticket, ref app, stale) => self.verdict(ticket, app, stale),
             Action::Metrics(ticket) => {
                 let engine = &self.engine;
                 let body = metrics::text(&self.traffic, engine.counts(), engine.trust(self.clock.now()), engine.containers());
@@ -494,22 +497,27 @@ impl Server {
         if self.peers.get_mut(ticket.connection).is_none() {
             return;
         }
-        let (status, body) = self.words.answer(answer);
-        self.reply(ticket, &Reply { status, kind: Kind::Json, body: &body });
+        let Self { words, body, peers, list, spare, clock, traffic, .. } = self;
+        empty(body);
+        let status = words.answer(answer, body);
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { status, kind: Kind::Json, body });
     }
 
     /// The present verdict on an app, written once for all who ask until it changes.
     fn verdict(&mut self, ticket: Ticket, app: &AppName, stale: bool) {
-        let Self { engine, words, peers, list, spare, clock, traffic, .. } = self;
+        let Self { engine, words, body, peers, list, spare, clock, traffic, .. } = self;
         let Some(Verdict { answer, rendered }) = engine.verdict(app) else { return self.answer(ticket, &Answer::NoContainer(*app)) };
-        let fresh;
         let (status, body) = if stale {
-            fresh = words.stale(answer);
-            &fresh
+            empty(body);
+            (words.stale(answer, body), body)
         } else {
-            rendered.get_or_insert_with(|| words.answer(answer))
+            let (status, body) = rendered.get_or_insert_with(|| {
+                let mut body = Vec::new();
+                (words.answer(answer, &mut body), body)
+            });
+            (*status, body)
         };
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { status: *status, kind: Kind::Json, body });
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { status, kind: Kind::Json, body });
     }
 
     fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
@@ -567,6 +575,12 @@ fn enlist(list: &mut VecDeque<Id>, id: Id, peer: &mut Peer) {
         Role::Client(_) => list.push_back(id),
         Role::Docker(..) => list.push_front(id),
     }
+}
+
+/// Empties a buffer for what comes next, and makes one small again that has grown large.
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(limits::SPARE_BYTES);
 }
 
 /// Gives a client the reply to its request, if it has not left: then nobody is there, and nobody has to be told.

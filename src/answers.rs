@@ -1,7 +1,9 @@
 //! An [`Answer`] of the engine's, or a [`Bad`] request, to status and JSON: the only writer of JSON, and of words for people.
 
+use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::to_writer;
 
 use crate::docker::Fault;
@@ -28,50 +30,50 @@ pub struct Words {
 const SHORT_ID: usize = 10;
 
 impl Words {
-    /// Status and JSON of an answer.
-    #[must_use]
-    pub fn answer(&self, answer: &Answer) -> (u16, Vec<u8>) {
+    /// Appends the JSON of an answer, without allocating for it; gives its status.
+    pub fn answer(&self, answer: &Answer, out: &mut Vec<u8>) -> u16 {
         match answer {
-            Answer::Healthy => ok("i'm healthy"),
-            Answer::Ready => ok("ready"),
-            Answer::NotYet => error(503, 11, "starting", &format!("{} has not answered yet", self.docker)),
-            Answer::Up(shown) => (200, self.up(shown)),
+            Answer::Healthy => ok(out, "i'm healthy"),
+            Answer::Ready => ok(out, "ready"),
+            Answer::NotYet => error(out, 503, 11, "starting", format_args!("{} has not answered yet", self.docker)),
+            Answer::Up(shown) => self.up(shown, out),
             Answer::Down(reason, shown) => {
                 let Shown { name, container } = &**shown;
-                let colon = if container.status.is_empty() { "" } else { ": " };
-                let message = format!("{name} is {}{colon}{}", reason.word(), container.status);
-                error(503, 12, reason.word(), &message)
+                let (reason, colon) = (reason.word(), if container.status.is_empty() { "" } else { ": " });
+                error(out, 503, 12, reason, format_args!("{name} is {reason}{colon}{}", container.status))
             }
             Answer::NoContainer { app, expected } => {
                 let app = app.as_str();
                 let status = if *expected { 503 } else { 404 };
-                error(status, 12, Reason::NoContainer.word(), &format!("no container is named {app} or {app}-<digits>"))
+                error(out, status, 12, Reason::NoContainer.word(), format_args!("no container is named {app} or {app}-<digits>"))
             }
             Answer::Unknown(fault) => {
                 let reason = Reason::of(fault);
                 let code = if reason == Reason::DockerUnreachable { 10 } else { 11 };
-                error(503, code, reason.word(), &self.fault(fault))
+                error(out, 503, code, reason.word(), format_args!("{}", self.fault(fault)))
             }
             Answer::BadName => error(
+                out,
                 400,
                 400,
                 "bad-name",
-                "the name of an app is a letter or digit, then up to 127 letters, digits, dots, dashes and underscores",
+                format_args!("the name of an app is a letter or digit, then up to 127 letters, digits, dots, dashes and underscores"),
             ),
-            Answer::BadQuery(wants) => error(400, 400, "bad-request", wants),
-            Answer::NotAllowed => error(405, 405, "method", "only GET, HEAD and OPTIONS are answered"),
+            Answer::BadQuery(wants) => error(out, 400, 400, "bad-request", format_args!("{wants}")),
+            Answer::NotAllowed => error(out, 405, 405, "method", format_args!("only GET, HEAD and OPTIONS are answered")),
             Answer::NotFound => {
                 let prefix = &self.prefix;
                 error(
+                    out,
                     404,
                     404,
                     "not-found",
-                    &format!(
+                    format_args!(
                         "no such path; there are {prefix}/health, {prefix}/apps, {prefix}/apps/health/<app>, {prefix}/ready and {prefix}/metrics"
                     ),
                 )
             }
-            Answer::Busy => error(503, 503, "busy", "too many wait for Docker already"),
+            Answer::Busy => error(out, 503, 503, "busy", format_args!("too many wait for Docker already")),
         }
     }
 
@@ -86,45 +88,54 @@ impl Words {
             if at > 0 {
                 out.push(b',');
             }
-            text(&mut out, name);
-            let up = match fault {
-                None => "true".to_owned(),
-                Some(reason) => format!(r#"false,"reason":"{}""#, reason.word()),
-            };
-            out.extend_from_slice(format!(r#":{{"up":{up},"containers":{containers},"since":{since}}}"#).as_bytes());
+            json(&mut out, name);
+            out.extend_from_slice(br#":{"up":"#);
+            json(&mut out, &fault.is_none());
+            if let Some(reason) = fault {
+                out.extend_from_slice(br#","reason":"#);
+                json(&mut out, reason.word());
+            }
+            out.extend_from_slice(br#","containers":"#);
+            json(&mut out, containers);
+            out.extend_from_slice(br#","since":"#);
+            json(&mut out, since);
+            out.push(b'}');
         }
         out.extend_from_slice(b"}}}");
         out
     }
 
     /// As [`Words::answer`], for facts that stand though Docker is gone: whoever is up is told so.
-    #[must_use]
-    pub fn stale(&self, answer: &Answer) -> (u16, Vec<u8>) {
-        let (status, mut body) = self.answer(answer);
+    pub fn stale(&self, answer: &Answer, out: &mut Vec<u8>) -> u16 {
+        let status = self.answer(answer, out);
         if status == 200 {
-            body.pop();
-            body.extend_from_slice(br#","stale":true}"#);
+            out.pop();
+            out.extend_from_slice(br#","stale":true}"#);
         }
-        (status, body)
+        status
     }
 
     /// The keys in the order of the tool that this one replaces.
-    fn up(&self, Shown { name, container }: &Shown) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
+    fn up(&self, Shown { name, container }: &Shown, out: &mut Vec<u8>) -> u16 {
         let command = if self.hide_command { "" } else { &*container.command };
         let id = container.id.char_indices().nth(SHORT_ID).map_or(&*container.id, |(end, _)| container.id.split_at(end).0);
         out.extend_from_slice(br#"{"code":0,"status":"ok","message":{"command":"#);
-        text(&mut out, command);
+        json(out, command);
         out.extend_from_slice(br#","container_id":"#);
-        text(&mut out, id);
-        out.extend_from_slice(format!(r#","created":{},"image":"#, container.created).as_bytes());
-        text(&mut out, &container.image);
+        json(out, id);
+        out.extend_from_slice(br#","created":"#);
+        json(out, &container.created);
+        out.extend_from_slice(br#","image":"#);
+        json(out, &*container.image);
         out.extend_from_slice(br#","names":"#);
-        text(&mut out, name);
-        out.extend_from_slice(format!(r#","port":{},"state":"running","status":"#, container.ports).as_bytes());
-        text(&mut out, &container.status);
+        json(out, &**name);
+        out.extend_from_slice(br#","port":"#);
+        // It is JSON already.
+        out.extend_from_slice(container.ports.as_bytes());
+        out.extend_from_slice(br#","state":"running","status":"#);
+        json(out, &*container.status);
         out.extend_from_slice(b"}}");
-        out
+        200
     }
 
     /// What is wrong with Docker, and what would be right.
@@ -192,29 +203,33 @@ pub fn refused(bad: Bad) -> (u16, Vec<u8>) {
         Bad::Connect => "this is no proxy",
         Bad::Version => "only HTTP/1.1 and HTTP/1.0 are spoken",
     };
-    error(status, status, reason, message)
-}
-
-fn ok(message: &str) -> (u16, Vec<u8>) {
-    let mut out = br#"{"code":0,"status":"ok","message":"#.to_vec();
-    text(&mut out, message);
-    out.push(b'}');
-    (200, out)
-}
-
-fn error(status: u16, code: u16, reason: &str, message: &str) -> (u16, Vec<u8>) {
-    let mut out = format!(r#"{{"code":{code},"status":"error","message":"#).into_bytes();
-    text(&mut out, message);
-    out.extend_from_slice(br#","reason":"#);
-    text(&mut out, reason);
-    out.push(b'}');
+    let mut out = Vec::new();
+    error(&mut out, status, status, reason, format_args!("{message}"));
     (status, out)
 }
 
-/// A string with its quotes.
-fn text(out: &mut Vec<u8>, text: &str) {
-    // A vector takes all bytes and a string is always JSON.
-    let _ = to_writer(out, text);
+fn ok(out: &mut Vec<u8>, message: &str) -> u16 {
+    out.extend_from_slice(br#"{"code":0,"status":"ok","message":"#);
+    json(out, message);
+    out.push(b'}');
+    200
+}
+
+fn error(out: &mut Vec<u8>, status: u16, code: u16, reason: &str, message: fmt::Arguments<'_>) -> u16 {
+    out.extend_from_slice(br#"{"code":"#);
+    json(out, &code);
+    out.extend_from_slice(br#","status":"error","message":"#);
+    json(out, &message);
+    out.extend_from_slice(br#","reason":"#);
+    json(out, reason);
+    out.push(b'}');
+    status
+}
+
+/// A number, a truth, or text with its quotes.
+fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // A vector takes all bytes, and these are always JSON.
+    let _ = to_writer(out, value);
 }
 
 #[cfg(test)]
@@ -241,7 +256,8 @@ mod tests {
     }
 
     fn told(answer: &Answer) -> (u16, String) {
-        let (status, body) = words().answer(answer);
+        let mut body = Vec::new();
+        let status = words().answer(answer, &mut body);
         let _: serde_json::Value = serde_json::from_slice(&body).unwrap();
         (status, String::from_utf8(body).unwrap())
     }
@@ -363,7 +379,7 @@ mod tests {
             };
             assert_eq!(told(&answer), (status, want));
         }
-        assert_eq!(words().answer(&Answer::BadName).0, 400);
+        assert_eq!(told(&Answer::BadName).0, 400);
     }
 
     #[test]
@@ -373,7 +389,9 @@ mod tests {
         let (_, body) = told(&Answer::Up(hostile));
         assert!(body.contains(r#""command":"sh -c \"echo \\ \u0001\n"#), "{body}");
         let hidden = Words { hide_command: true, ..words() };
-        assert!(hidden.answer(&Answer::Up(shown())).1.starts_with(br#"{"code":0,"status":"ok","message":{"command":"","#));
+        let mut body = Vec::new();
+        hidden.answer(&Answer::Up(shown()), &mut body);
+        assert!(body.starts_with(br#"{"code":0,"status":"ok","message":{"command":"","#));
     }
 
     #[test]

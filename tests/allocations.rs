@@ -75,12 +75,12 @@ fn a_probe_of_a_live_view_allocates_nothing() {
     eventually("the view is live", || client.get(&format!("{PREFIX}/metrics")).counter("docker_state{state=\"live\"}") == 1);
     assert!(ALLOCATIONS.load(Ordering::SeqCst) > 100, "nothing is counted");
 
-    for (app, status) in [("up", 200), ("down", 503)] {
+    for (app, status) in [("up", 200), ("down", 503), ("unknown", 404)] {
         let path = format!("{PREFIX}/apps/health/{app}");
         let before_first = ALLOCATIONS.load(Ordering::SeqCst);
         assert_eq!(client.get(&path).status, status);
         assert!(ALLOCATIONS.load(Ordering::SeqCst) > before_first, "the first answer is put together");
-        // The buffer that is lent may have grown with it.
+        // The buffers that are kept may have grown with it.
         assert_eq!(client.get(&path).status, status);
         let before = ALLOCATIONS.load(Ordering::SeqCst);
         for _ in 0..PROBES {

@@ -102,16 +102,22 @@ impl World {
         while let Some(action) = self.engine.next_action(self.now) {
             match action {
                 Action::Ask(flight, question, _) => self.docker(flight, &question),
-                Action::Answer(_, answer) => self.told = Some(words().answer(&answer)),
+                Action::Answer(_, answer) => self.tell(&answer, false),
                 Action::Verdict(_, app, stale) => {
                     let none = Answer::NoContainer { app, expected: false };
-                    let answer = self.engine.verdict(&app).map_or(&none, |verdict| &verdict.answer);
-                    self.told = Some(if stale { words().stale(answer) } else { words().answer(answer) });
+                    let answer = self.engine.verdict(&app).map_or(none, |verdict| verdict.answer.clone());
+                    self.tell(&answer, stale);
                 }
                 Action::DockerLost(_) => self.is_lost = true,
                 _ => {}
             }
         }
+    }
+
+    fn tell(&mut self, answer: &Answer, stale: bool) {
+        let mut body = Vec::new();
+        let status = if stale { words().stale(answer, &mut body) } else { words().answer(answer, &mut body) };
+        self.told = Some((status, body));
     }
 
     fn docker(&mut self, flight: FlightId, question: &Question) {

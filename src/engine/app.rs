@@ -18,7 +18,8 @@ impl AppName {
     #[must_use]
     pub fn parse(name: &[u8]) -> Option<Self> {
         let (first, rest) = name.split_first()?;
-        let sound = first.is_ascii_alphanumeric() && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte));
+        let sound = first.is_ascii_alphanumeric()
+            && rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'.' | b'-'));
         if !sound {
             return None;
         }
@@ -27,10 +28,16 @@ impl AppName {
         Some(Self { length: u8::try_from(name.len()).ok()?, bytes })
     }
 
+    /// The name as bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.bytes.get(..usize::from(self.length)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// Whether a container of that name is one of the app's: `<app>` or `<app>-<digits>`, never less and never more. Gives the

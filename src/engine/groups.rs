@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use rustc_hash::FxBuildHasher;
+
 use super::app::numbered;
 use super::verdict::Verdict;
 use super::{AppName, Reason};
@@ -28,7 +30,7 @@ fn label(text: &str) -> Option<&str> {
 }
 
 /// The names that a container answers to.
-fn answers_to(container: &Container) -> impl Iterator<Item = (By, &str)> {
+fn answers_to(container: &Container) -> impl Iterator<Item = (By, &[u8])> {
     let app = label(&container.app).map(|name| (By::Label, name));
     let unlabelled = app.is_none();
     let names = container
@@ -37,13 +39,13 @@ fn answers_to(container: &Container) -> impl Iterator<Item = (By, &str)> {
         .flat_map(|name| std::iter::once(&**name).chain(numbered(name).map(|(stem, _)| stem)))
         .map(|name| (By::Name, name));
     let service = label(&container.service).map(|name| (By::Service, name));
-    app.into_iter().chain(names.chain(service).filter(move |_| unlabelled))
+    app.into_iter().chain(names.chain(service).filter(move |_| unlabelled)).map(|(by, name)| (by, name.as_bytes()))
 }
 
 /// The name under which it is among all apps: its label, else its service, else its name without `-<digits>`.
-fn key(container: &Container) -> Option<&str> {
+fn key(container: &Container) -> Option<&[u8]> {
     let name = || container.names.last().map(|name| numbered(name).map_or(&**name, |(stem, _)| stem)).and_then(label);
-    label(&container.app).or_else(|| label(&container.service)).or_else(name)
+    label(&container.app).or_else(|| label(&container.service)).or_else(name).map(str::as_bytes)
 }
 
 /// Those who answer to one name.
@@ -124,9 +126,11 @@ impl Standing {
 /// All groups.
 #[derive(Debug, Default)]
 pub struct Groups {
-    by_name: HashMap<Box<str>, Group>,
+    /// Each probe looks here, twice, and no client can put a name in: the standard library's slower hash, which nobody can find
+    /// collisions for, has no use here.
+    by_name: HashMap<Box<[u8]>, Group, FxBuildHasher>,
     /// The names about which something may have changed since they were last taken.
-    changed: Vec<Box<str>>,
+    changed: Vec<Box<[u8]>>,
 }
 
 impl Groups {
@@ -134,24 +138,24 @@ impl Groups {
     pub(super) fn new(expected: &[AppName]) -> Self {
         let mut groups = Self::default();
         for app in expected {
-            if let Some(group) = groups.group(app.as_str()) {
+            if let Some(group) = groups.group(app.as_bytes()) {
                 group.expected = true;
             }
-            groups.touch(app.as_str());
+            groups.touch(app.as_bytes());
         }
         groups
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Group> {
+    pub(super) fn get(&self, name: &[u8]) -> Option<&Group> {
         self.by_name.get(name)
     }
 
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Group> {
+    pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
         self.by_name.get_mut(name)
     }
 
     /// The group of that name, made if there is none.
-    fn group(&mut self, name: &str) -> Option<&mut Group> {
+    fn group(&mut self, name: &[u8]) -> Option<&mut Group> {
         if !self.by_name.contains_key(name) {
             self.by_name.insert(name.into(), Group::default());
         }
@@ -160,7 +164,7 @@ impl Groups {
 
     /// All that are among all apps, in no order.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
-        self.by_name.iter().filter_map(|(name, group)| Some((&**name, group.standing.row.as_ref()?)))
+        self.by_name.iter().filter_map(|(name, group)| Some((std::str::from_utf8(name).ok()?, group.standing.row.as_ref()?)))
     }
 
     /// A container has come, or has other names now.
@@ -200,7 +204,7 @@ impl Groups {
     }
 
     /// Something about an app has changed.
-    pub(super) fn touch(&mut self, name: &str) {
+    pub(super) fn touch(&mut self, name: &[u8]) {
         let Some(group) = self.by_name.get_mut(name) else { return };
         group.verdict = None;
         if !std::mem::replace(&mut group.changed, true) {
@@ -219,7 +223,7 @@ impl Groups {
     }
 
     /// The next name about which something has changed.
-    pub(super) fn next_changed(&mut self) -> Option<Box<str>> {
+    pub(super) fn next_changed(&mut self) -> Option<Box<[u8]>> {
         let name = self.changed.pop()?;
         if let Some(group) = self.by_name.get_mut(&name) {
             group.changed = false;
@@ -228,7 +232,7 @@ impl Groups {
     }
 
     /// Forgets a name to which nobody answers.
-    pub(super) fn tidy(&mut self, name: &str) {
+    pub(super) fn tidy(&mut self, name: &[u8]) {
         if self.by_name.get(name).is_some_and(|group| group.members.is_empty() && !group.is_listed()) {
             self.by_name.remove(name);
         }

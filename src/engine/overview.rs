@@ -66,8 +66,8 @@ impl Engine {
     }
 
     /// Says whether what is told of that name among all apps has changed.
-    fn judge_anew(&mut self, name: &str, away: Option<Reason>, unix: i64) -> bool {
-        let Some(app) = AppName::parse(name.as_bytes()) else {
+    fn judge_anew(&mut self, name: &[u8], away: Option<Reason>, unix: i64) -> bool {
+        let Some(app) = AppName::parse(name) else {
             self.view.groups.tidy(name);
             return false;
         };

@@ -500,7 +500,7 @@ impl View {
     /// Whether an open question could change the verdict on that app.
     #[must_use]
     pub fn is_open(&self, app: &AppName) -> bool {
-        let Some(group) = self.groups.get(app.as_str()) else { return false };
+        let Some(group) = self.groups.get(app.as_bytes()) else { return false };
         let entries = |slot| self.entries.get(slot);
         if !group.candidates().filter_map(entries).any(|entry| entry.suspect) {
             return false;
@@ -512,7 +512,7 @@ impl View {
     /// The verdict on that app as the facts are. A suspect counts as starting. None if nobody answers to that name.
     pub fn verdict(&mut self, app: &AppName) -> Option<&mut Verdict> {
         let Self { policy, health, entries, groups, .. } = self;
-        let group = groups.get_mut(app.as_str())?;
+        let group = groups.get_mut(app.as_bytes())?;
         if group.verdict.is_none() {
             let members = group.members().filter_map(|slot| entries.get(slot)).map(|entry| Member {
                 container: &entry.container,

@@ -6,7 +6,7 @@
 use super::Method;
 
 /// The methods answered.
-const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+const ALLOW: &str = "\r\nAllow: GET, HEAD, OPTIONS";
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +20,23 @@ pub enum Kind {
 impl Kind {
     const fn field(self) -> &'static str {
         match self {
-            Self::Json => "Content-Type: application/json; charset=utf-8\r\n",
-            Self::Metrics => "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+            Self::Json => "\r\nContent-Type: application/json; charset=utf-8",
+            Self::Metrics => "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// A field whose value is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The state that the body shows, for who would wait for another.
+    Index,
+}
+
+impl Field {
+    const fn start(self) -> &'static [u8] {
+        match self {
+            Self::Index => b"\r\nX-Index: ",
         }
     }
 }
@@ -35,15 +50,15 @@ pub struct Reply<'a> {
     pub kind: Kind,
     /// Its body, which HEAD and OPTIONS leave out.
     pub body: &'a [u8],
-    /// The number of the state that the body shows, if it can be waited for (`X-Index`).
-    pub index: Option<u64>,
+    /// A field with a number.
+    pub number: Option<(Field, u64)>,
 }
 
 impl<'a> Reply<'a> {
     /// JSON.
     #[must_use]
     pub const fn json(status: u16, body: &'a [u8]) -> Self {
-        Self { status, kind: Kind::Json, body, index: None }
+        Self { status, kind: Kind::Json, body, number: None }
     }
 }
 
@@ -55,22 +70,20 @@ impl Reply<'_> {
         let body = if is_options || method == Method::Head { &[] } else { self.body };
         // An answer to OPTIONS has no body and has to say so (RFC 9110 section 9.3.7).
         let length = if is_options { 0 } else { self.body.len() };
-        let (mut digits, mut index_digits) = ([0; 20], [0; 20]);
-        // A head is put together for each probe, so by copying alone: `write!` costs as much as all else that is done for one.
+        let (mut digits, mut numeral) = ([0; 20], [0; 20]);
+        let (field, number) = self.number.map_or((&b""[..], &b""[..]), |(field, number)| (field.start(), decimal(number, &mut numeral)));
+        // A head is put together for each probe, so by copying alone, and in few parts: `write!` costs as much as all else that is
+        // done for one.
         let parts = [
             status_line(self.status).as_bytes(),
-            b"\r\nDate: ",
             date.as_bytes(),
-            b"\r\n",
             if is_options || self.status == 405 { ALLOW.as_bytes() } else { b"" },
             if length > 0 { self.kind.field().as_bytes() } else { b"" },
-            if self.index.is_some() { b"X-Index: " } else { b"" },
-            self.index.map_or(b"", |index| decimal(index, &mut index_digits)),
-            if self.index.is_some() { b"\r\n" } else { b"" },
-            b"Content-Length: ",
+            field,
+            number,
+            b"\r\nContent-Length: ",
             decimal(length as u64, &mut digits),
-            b"\r\nCache-Control: no-store\r\n",
-            if close { b"Connection: close\r\n\r\n" } else { b"\r\n" },
+            if close { b"\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" } else { b"\r\nCache-Control: no-store\r\n\r\n" },
             body,
         ];
         out.reserve(parts.iter().map(|part| part.len()).sum());
@@ -94,22 +107,22 @@ fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(from..).unwrap_or_default()
 }
 
-/// The statuses that are given, with their phrases of RFC 9110 section 15.
+/// The statuses that are given, with their phrases of RFC 9110 section 15, and the name of the field that comes next.
 fn status_line(status: u16) -> &'static str {
     match status {
-        200 => "HTTP/1.1 200 OK",
-        400 => "HTTP/1.1 400 Bad Request",
-        404 => "HTTP/1.1 404 Not Found",
-        405 => "HTTP/1.1 405 Method Not Allowed",
-        408 => "HTTP/1.1 408 Request Timeout",
-        414 => "HTTP/1.1 414 URI Too Long",
-        431 => "HTTP/1.1 431 Request Header Fields Too Large",
-        501 => "HTTP/1.1 501 Not Implemented",
-        503 => "HTTP/1.1 503 Service Unavailable",
-        505 => "HTTP/1.1 505 HTTP Version Not Supported",
+        200 => "HTTP/1.1 200 OK\r\nDate: ",
+        400 => "HTTP/1.1 400 Bad Request\r\nDate: ",
+        404 => "HTTP/1.1 404 Not Found\r\nDate: ",
+        405 => "HTTP/1.1 405 Method Not Allowed\r\nDate: ",
+        408 => "HTTP/1.1 408 Request Timeout\r\nDate: ",
+        414 => "HTTP/1.1 414 URI Too Long\r\nDate: ",
+        431 => "HTTP/1.1 431 Request Header Fields Too Large\r\nDate: ",
+        501 => "HTTP/1.1 501 Not Implemented\r\nDate: ",
+        503 => "HTTP/1.1 503 Service Unavailable\r\nDate: ",
+        505 => "HTTP/1.1 505 HTTP Version Not Supported\r\nDate: ",
         _ => {
             debug_assert!(false, "a status without a phrase: {status}");
-            "HTTP/1.1 500 Internal Server Error"
+            "HTTP/1.1 500 Internal Server Error\r\nDate: "
         }
     }
 }
@@ -126,18 +139,18 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_reply() {
-        let json = "Content-Type: application/json; charset=utf-8\r\n";
-        let none = "Cache-Control: no-store\r\n";
+        let json = "\r\nContent-Type: application/json; charset=utf-8";
+        let end = "\r\nCache-Control: no-store\r\n\r\n";
         let cases = [
-            (200, Method::Get, false, format!("HTTP/1.1 200 OK\r\nDate: D\r\n{json}Content-Length: 2\r\n{none}\r\n{{}}")),
-            (503, Method::Head, false, format!("HTTP/1.1 503 Service Unavailable\r\nDate: D\r\n{json}Content-Length: 2\r\n{none}\r\n")),
-            (404, Method::Options, false, format!("HTTP/1.1 404 Not Found\r\nDate: D\r\n{ALLOW}Content-Length: 0\r\n{none}\r\n")),
+            (200, Method::Get, false, format!("HTTP/1.1 200 OK\r\nDate: D{json}\r\nContent-Length: 2{end}{{}}")),
+            (503, Method::Head, false, format!("HTTP/1.1 503 Service Unavailable\r\nDate: D{json}\r\nContent-Length: 2{end}")),
+            (404, Method::Options, false, format!("HTTP/1.1 404 Not Found\r\nDate: D{ALLOW}\r\nContent-Length: 0{end}")),
             (
                 405,
                 Method::Other,
                 true,
                 format!(
-                    "HTTP/1.1 405 Method Not Allowed\r\nDate: D\r\n{ALLOW}{json}Content-Length: 2\r\n{none}Connection: close\r\n\r\n{{}}"
+                    "HTTP/1.1 405 Method Not Allowed\r\nDate: D{ALLOW}{json}\r\nContent-Length: 2\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n{{}}"
                 ),
             ),
         ];
@@ -149,7 +162,7 @@ mod tests {
     #[test]
     fn what_can_be_waited_for_has_a_number() {
         let mut out = Vec::new();
-        Reply { index: Some(1_795_378_133_463_202), ..Reply::json(200, b"{}") }.write(Method::Get, "D", false, &mut out);
+        Reply { number: Some((Field::Index, 1_795_378_133_463_202)), ..Reply::json(200, b"{}") }.write(Method::Get, "D", false, &mut out);
         let head = String::from_utf8(out).unwrap();
         assert_eq!(head.lines().filter(|line| *line == "X-Index: 1795378133463202").count(), 1, "{head}");
     }

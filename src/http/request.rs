@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
+use memchr::memchr_iter;
+
 use super::{content_length, elements, target};
 use crate::limits;
 
@@ -170,8 +172,8 @@ fn bad(error: httparse::Error) -> Bad {
 }
 
 fn bare_line_feed(bytes: &[u8]) -> Option<usize> {
-    let mut before = 0;
-    bytes.iter().position(|&byte| std::mem::replace(&mut before, byte) != b'\r' && byte == b'\n')
+    let is_bare = |at: &usize| !bytes.get(..*at).is_some_and(|before| before.ends_with(b"\r"));
+    memchr_iter(b'\n', bytes).find(is_bare)
 }
 
 fn understand<'a>(parsed: &httparse::Request<'_, 'a>, bytes: usize) -> Result<Head<'a>, Bad> {
@@ -339,6 +341,19 @@ mod tests {
         ];
         for &(bytes, bad) in cases {
             assert_eq!(however_cut(bytes.as_bytes(), outcome), Err(bad), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_printable_ascii() {
+        for byte in 0..=u8::MAX {
+            let bytes = [b"GET /a", &[byte][..], b"b HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+            let is_sound = byte.is_ascii_graphic() && !b"#%".contains(&byte);
+            assert_eq!(parse(&bytes).is_ok(), is_sound, "{byte:#04x}");
+        }
+        for (good, sound) in [("\u{e4}", false), ("%C3%A4", true)] {
+            let bytes = format!("GET /{good} HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(parse(bytes.as_bytes()).is_ok(), sound, "{good}");
         }
     }
 

@@ -5,19 +5,22 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::{Bad, Method};
 
 /// A key and its value.
 pub type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
-/// The decoded path of a target, and its query as it is. `*` (the server itself) is given back as it is.
+/// The decoded path of a target, in which there are no spaces and no control characters (the syntax of a request has no room for
+/// them), and its query as it is. `*` (the server itself) is given back as it is.
 ///
 /// # Errors
-/// `Target` if it has none of the forms its method allows, or is not made of printable ASCII; `Authority` if an absolute
-/// form names no sound host; `Connect` for the authority form, since we are no proxy.
+/// `Target` if it has none of the forms its method allows, or is not ASCII; `Host` if an absolute form names no sound host;
+/// `Connect` for the authority form, since we are no proxy.
 pub fn parts(method: Method, target: &str) -> Result<(Cow<'_, [u8]>, &str), Bad> {
     // A fragment is never sent (RFC 9110 section 4.2.5); other bytes have to be percent-encoded (RFC 3986 section 2).
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    if !target.is_ascii() || memchr(b'#', target.as_bytes()).is_some() {
         return Err(Bad::Target);
     }
     match method {
@@ -26,7 +29,10 @@ pub fn parts(method: Method, target: &str) -> Result<(Cow<'_, [u8]>, &str), Bad>
         Method::Get | Method::Head | Method::Options | Method::Other => {}
     }
     let origin = if target.starts_with('/') { target } else { origin_form(target)? };
-    let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
+    let (path, query) = match memchr(b'?', origin.as_bytes()) {
+        Some(at) => (origin.get(..at).unwrap_or_default(), origin.get(at.saturating_add(1)..).unwrap_or_default()),
+        None => (origin, ""),
+    };
     // An absolute form may end after its host.
     Ok((decode(if path.is_empty() { b"/" } else { path.as_bytes() })?, query))
 }
@@ -54,7 +60,7 @@ fn origin_form(target: &str) -> Result<&str, Bad> {
 }
 
 fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, Bad> {
-    if !path.contains(&b'%') {
+    if memchr(b'%', path).is_none() {
         return Ok(Cow::Borrowed(path));
     }
     let mut decoded = Vec::with_capacity(path.len());
@@ -78,24 +84,33 @@ fn digit(byte: Option<&u8>) -> Result<u8, Bad> {
 
 /// Whether this can be the value of a Host field: `uri-host [ ":" port ]` (RFC 9110 section 7.2), which may be empty.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    let (host, port) = if value.starts_with(b"[") {
-        let Some(end) = value.iter().position(|&byte| byte == b']') else { return false };
-        let (address, port) = value.split_at(end);
-        let address = address.get(1..).unwrap_or_default();
-        if address.is_empty() || !address.iter().all(|byte| byte.is_ascii_hexdigit() || b":.v".contains(byte)) {
-            return false;
+    let port = match value.strip_prefix(b"[") {
+        Some(literal) => match split_where(literal, |byte| !byte.is_ascii_hexdigit() && !matches!(byte, b':' | b'.' | b'v')) {
+            ([_, ..], [b']', port @ ..]) => port,
+            _ => return false,
+        },
+        // unreserved, sub-delims and percent-encodings of RFC 3986 section 3.2.2
+        None => {
+            split_where(value, |byte| {
+                !byte.is_ascii_alphanumeric()
+                    && !matches!(
+                        byte,
+                        b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%'
+                    )
+            })
+            .1
         }
-        (&b""[..], port.get(1..).unwrap_or_default())
-    } else {
-        value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len()))
     };
-    let port = match port {
-        [] => port,
-        [b':', digits @ ..] => digits,
-        _ => return false,
-    };
-    // unreserved, sub-delims and percent-encodings of RFC 3986 section 3.2.2
-    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte)) && port.iter().all(u8::is_ascii_digit)
+    match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// What is before the first such byte, and the rest.
+fn split_where(bytes: &[u8], ends: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.iter().position(|&byte| ends(byte)).unwrap_or(bytes.len()))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::docker::{ApiVersion, Exchange, Question};
 use crate::engine::route::route;
 use crate::engine::watch::Query;
 use crate::engine::{Action, Answer, AppName, Engine, FlightId, Settings, Ticket, Verdict};
-use crate::http::reply::Kind;
+use crate::http::reply::{Field, Kind};
 use crate::http::target::pairs;
 use crate::http::{Bad, Inbound, Reply, Wait};
 use crate::limits;
@@ -67,6 +67,8 @@ pub struct Server {
     spare: Vec<u8>,
     /// The answer about all apps as it was last written, and its index.
     apps: (u64, Vec<u8>),
+    /// Where the bodies are put together that are made for one answer only.
+    body: Vec<u8>,
     /// When the last answer is to have left, once the server stops.
     stops_at: Option<Instant>,
     traffic: Traffic,
@@ -119,6 +121,7 @@ impl Server {
             scratch: vec![0; limits::READ_BYTES],
             spare: Vec::new(),
             apps: (0, Vec::new()),
+            body: Vec::new(),
             stops_at: None,
             traffic: Traffic::default(),
             said_full: None,
@@ -486,7 +489,7 @@ impl Server {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Answer(ticket, answer) => self.answer(ticket, &answer),
-            Action::Verdict(ticket, app, stale) => self.verdict(ticket, &app, stale),
+            Action::Verdict(ticket, ref app, stale) => self.verdict(ticket, app, stale),
             Action::Apps(ticket, query) => self.all_apps(ticket, &query),
             Action::Metrics(ticket) => {
                 let engine = &self.engine;
@@ -510,36 +513,47 @@ impl Server {
         if self.peers.get_mut(ticket.connection).is_none() {
             return;
         }
-        let (status, body) = self.words.answer(answer);
-        self.reply(ticket, &Reply::json(status, &body));
+        let Self { words, body, peers, list, spare, clock, traffic, .. } = self;
+        empty(body);
+        let status = words.answer(answer, body);
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(status, body));
     }
 
     /// The present verdict on an app, written once for all who ask until it changes.
     fn verdict(&mut self, ticket: Ticket, app: &AppName, stale: bool) {
-        let Self { engine, words, peers, list, spare, clock, traffic, .. } = self;
+        let Self { engine, words, body, peers, list, spare, clock, traffic, .. } = self;
         let Some(Verdict { answer, rendered }) = engine.verdict(app) else {
             return self.answer(ticket, &Answer::NoContainer { app: *app, expected: false });
         };
-        let fresh;
         let (status, body) = if stale {
-            fresh = words.stale(answer);
-            &fresh
+            empty(body);
+            (words.stale(answer, body), body)
         } else {
-            rendered.get_or_insert_with(|| words.answer(answer))
+            let (status, body) = rendered.get_or_insert_with(|| {
+                let mut body = Vec::new();
+                (words.answer(answer, &mut body), body)
+            });
+            (*status, body)
         };
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(*status, body));
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(status, body));
     }
 
     /// All apps, written once for all who ask until one of them changes; or what is wrong with one that must be up.
     fn all_apps(&mut self, ticket: Ticket, query: &Query) {
-        let Self { engine, words, peers, list, spare, clock, traffic, apps, .. } = self;
+        let Self { engine, words, body, peers, list, spare, clock, traffic, apps, .. } = self;
         let index = engine.index();
-        let down = engine.first_down(&query.require, clock.now()).map(|answer| words.answer(&answer).1);
         if apps.0 != index {
             *apps = (index, Words::apps(engine.trust(clock.now()), &engine.rows()));
         }
-        let (status, body) = down.as_ref().map_or((200, &apps.1), |body| (503, body));
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { index: Some(index), ..Reply::json(status, body) });
+        let reply = match engine.first_down(&query.require, clock.now()) {
+            None => Reply::json(200, &apps.1),
+            Some(answer) => {
+                empty(body);
+                words.answer(&answer, body);
+                Reply::json(503, body)
+            }
+        };
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { number: Some((Field::Index, index)), ..reply });
     }
 
     fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
@@ -598,6 +612,12 @@ fn enlist(list: &mut VecDeque<Id>, id: Id, peer: &mut Peer) {
         Role::Client(_) => list.push_back(id),
         Role::Docker(..) => list.push_front(id),
     }
+}
+
+/// Empties a buffer for what comes next, and makes one small again that has grown large.
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(limits::SPARE_BYTES);
 }
 
 /// Gives a client the reply to its request, if it has not left: then nobody is there, and nobody has to be told.

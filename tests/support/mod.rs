@@ -703,7 +703,7 @@ pub fn live(containers: Vec<String>, args: &[&str]) -> (FakeDocker, Daemon) {
     docker.open_stream();
     let daemon = Daemon::start(&docker.path(), args);
     daemon.is("live");
-    assert!(daemon.log().contains("live containers="));
+    daemon.wait_for_log("live containers=");
     assert_eq!(docker.listeners(), 1);
     (docker, daemon)
 }

@@ -40,6 +40,20 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Says that a test is skipped, and why; where `CI` is `true` nothing may be missing, and it fails instead. Gives false, for whoever
+/// asks whether it is possible.
+pub fn skipped(why: &str) -> bool {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+    eprintln!("skipped: {why}");
+    false
+}
+
+/// Whether that program is there; if not, the test is skipped.
+pub fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    there || skipped(&format!("there is no {program} here"))
+}
+
 /// A folder that goes with its owner.
 pub struct Folder(PathBuf);
 

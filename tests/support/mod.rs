@@ -15,6 +15,9 @@
     reason = "a test may stop, and lives in the world"
 )]
 
+pub mod prober;
+pub mod real;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -452,6 +452,10 @@ impl View {
         self.unindex(slot);
         if let Some(entry) = self.entries.try_remove(slot) {
             self.by_id.remove(&entry.container.id);
+            // A rename, and a check that has ended, are still to be looked at: that is not for who has the slot next.
+            if let Some(at) = entry.look {
+                self.looks.remove(&(at, slot));
+            }
             self.recent.retain(|(_, other, _)| *other != slot);
         }
     }
@@ -472,6 +476,7 @@ impl View {
         let mut slots: Vec<usize> = std::mem::take(&mut self.suspects).into_iter().collect();
         while let Some(&(at, slot)) = self.looks.first().filter(|(at, _)| *at <= now) {
             self.looks.remove(&(at, slot));
+            debug_assert_eq!(self.entries.get(slot).map(|entry| entry.look), Some(Some(at)), "the index of looks is of others");
             if let Some(entry) = self.entries.get_mut(slot) {
                 entry.look = None;
                 if entry.outcome[0].is_some_and(|outcome| outcome <= at) {

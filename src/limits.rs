@@ -124,6 +124,10 @@ pub const CHANGE_STANDS: Duration = Duration::from_secs(3);
 /// When a container is looked at again, after an event that no list has agreed to yet.
 pub const LOOKS: [Duration; 4] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)];
 
+/// After an old Podman has told that a HEALTHCHECK has run, before its outcome is asked for: the journal has the end of the command
+/// some 30 ms (measured) before the lists have what came of it.
+pub const CHECK_SETTLES: Duration = Duration::from_millis(300);
+
 /// Containers asked about in one question. For more, one list of all is cheaper.
 pub const IDS_IN_A_QUESTION: usize = 50;
 

@@ -1,7 +1,7 @@
 //! How the daemon starts, stops, logs, and is told what to do.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may stop, and lives in the world")]
-#![expect(clippy::indexing_slicing, clippy::print_stderr, reason = "a test may stop, and says why it was skipped")]
+#![expect(clippy::indexing_slicing, reason = "a test may stop")]
 
 mod support;
 
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use container_healthcheck::limits;
 use support::{
-    Client, Daemon, Ended, FakeDocker, Folder, Gate, PREFIX, eventually, free_port, list, program, program_under, run, send_list,
+    Client, Daemon, Ended, FakeDocker, Folder, Gate, PREFIX, eventually, free_port, list, program, program_under, run, send_list, skipped,
 };
 
 fn apps() -> String {
@@ -352,13 +352,12 @@ fn a_value_of_the_environment_counts_unless_a_flag_says_otherwise() {
 
 // ---- It listens.
 
-/// Whether this host has `::1`; if not, says that the test is skipped.
+/// Whether this host has `::1`; if not, the test is skipped.
 fn has_ipv6() -> bool {
-    let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0));
-    if let Err(error) = &has {
-        eprintln!("skipped: there is no ::1 here: {error}");
+    match TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+        Ok(_) => true,
+        Err(error) => skipped(&format!("there is no ::1 here: {error}")),
     }
-    has.is_ok()
 }
 
 /// `P/health` at that address.
@@ -486,18 +485,12 @@ fn a_file_in_the_way_of_a_socket_is_not_deleted() {
 
 /// How strace begins a program as our own child, itself aside (-D); none if it cannot be run here.
 fn strace(out: &str) -> Option<Vec<&str>> {
-    let tried = Command::new("strace").args(["-D", "-o", out, "true"]).output();
-    match tried {
-        Ok(output) if output.status.success() => Some(vec!["strace", "-D", "-s", "200", "-o", out]),
-        Ok(output) => {
-            eprintln!("skipped: strace cannot run here: {}", String::from_utf8_lossy(&output.stderr));
-            None
-        }
-        Err(error) => {
-            eprintln!("skipped: there is no strace here: {error}");
-            None
-        }
-    }
+    let runs = match Command::new("strace").args(["-D", "-o", out, "true"]).output() {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => skipped(&format!("strace cannot run here: {}", String::from_utf8_lossy(&output.stderr))),
+        Err(error) => skipped(&format!("there is no strace here: {error}")),
+    };
+    runs.then(|| vec!["strace", "-D", "-s", "200", "-o", out])
 }
 
 #[test]
@@ -508,23 +501,32 @@ fn a_request_on_a_connection_that_stands_costs_three_system_calls() {
     let path = out.display().to_string();
     let Some(wrapper) = strace(&path) else { return };
     let docker = FakeDocker::listing(apps());
+    docker.open_stream();
     // Nothing else is to happen in between.
     let daemon = Daemon::start_as(program_under(&wrapper), &docker.path(), &["-resync", "1h"]);
-    daemon.wait_for_log("docker answers");
+    eventually("it is live", || daemon.counter("docker_state{state=\"live\"}") == 1);
     eventually("the one who asks is the only client", || daemon.counter("http_clients") == 1);
     let mut client = daemon.connect();
-    client.get("/first-marker");
-    for _ in 0..REQUESTS {
-        assert_eq!(client.get(&format!("{PREFIX}/health")).status, 200);
+    let kinds = [("health", "/health", 200), ("up", "/apps/health/app", 200), ("down", "/apps/health/nobody", 404)];
+    for (kind, path, status) in kinds {
+        client.get(&format!("/first-{kind}"));
+        for _ in 0..REQUESTS {
+            assert_eq!(client.get(&format!("{PREFIX}{path}")).status, status);
+        }
+        client.get(&format!("/second-{kind}"));
     }
-    client.get("/second-marker");
     let read = || fs::read_to_string(&out).unwrap_or_default();
-    eventually("the last call is written down", || read().contains("GET /second-marker"));
+    eventually("the last call is written down", || read().contains("GET /second-down"));
     let calls = read();
     // The clock needs no system call, but on some virtual machines it does; the kernel decides.
     let calls: Vec<_> = calls.lines().filter(|line| !line.starts_with("clock_gettime")).collect();
     let place = |marker: &str| calls.iter().position(|line| line.contains(marker)).unwrap();
-    let between = &calls[place("GET /first-marker") + 1..place("GET /second-marker")];
-    // The write of the first answer and the wait for the last request belong to the markers.
-    assert_eq!(between.len(), 3 * REQUESTS + 2, "{between:#?}");
+    for (kind, ..) in kinds {
+        let between = &calls[place(&format!("GET /first-{kind}")) + 1..place(&format!("GET /second-{kind}"))];
+        // The write of the first answer and the wait for the last request belong to the markers.
+        assert_eq!(between.len(), 3 * REQUESTS + 2, "{kind}: {between:#?}");
+        let named = |names: &[&str]| between.iter().filter(|line| names.iter().any(|name| line.starts_with(name))).count();
+        let waits = named(&["epoll_wait", "epoll_pwait"]);
+        assert_eq!((waits, named(&["read", "recv"]), named(&["write", "send"])), (REQUESTS + 1, REQUESTS, REQUESTS + 1), "{between:#?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Every limit and every deadline that a client can meet: its answer, its counter, and that the others do not notice.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may stop, and lives in the world")]
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::print_stderr, reason = "a test may stop, and says why")]
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test may stop")]
 
 mod support;
 
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use container_healthcheck::limits;
-use support::{Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, eventually, list, program_under, run, send_list};
+use support::{Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, eventually, is_there, list, program_under, run, send_list};
 
 /// What the daemon promises about `P/health` under stress is a second; the rest is for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -493,15 +493,6 @@ fn may_raise_limits() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
     u64::from_str_radix(effective.trim(), 16).unwrap() & SYS_RESOURCE != 0
-}
-
-/// Whether that program is there; if not, says that the test is skipped.
-fn is_there(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("skipped: there is no {program} here");
-    }
-    there
 }
 
 #[test]

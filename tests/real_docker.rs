@@ -8,102 +8,22 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "a test may stop, and lives in the world"
 )]
 
 mod support;
 
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
 
 use serde_json::Value;
-use support::{Answer, Daemon, Folder, PREFIX, eventually, program};
-
-/// Statically linked, so that it is all that an image needs.
-const BUSYBOX: &str = "/bin/busybox";
-
-/// Runs the Docker CLI; gives what it printed.
-fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").args(args).output().unwrap();
-    assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-}
-
-/// An image of nothing but busybox, as long as a test needs it.
-struct Image(String);
-
-impl Image {
-    /// One for all tests that run at the same time.
-    fn get() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Image>> = Mutex::new(Weak::new());
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(image) = shared.upgrade() {
-            return image;
-        }
-        let name = format!("container-healthcheck-test:{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = Folder::new();
-        let bin = folder.join("root/bin");
-        fs::create_dir_all(&bin).unwrap();
-        fs::copy(BUSYBOX, bin.join("busybox")).unwrap();
-        for applet in ["sh", "sleep", "cat", "kill", "true", "false", "test", "touch", "rm"] {
-            symlink("busybox", bin.join(applet)).unwrap();
-        }
-        let tar = folder.join("image.tar");
-        assert!(Command::new("tar").arg("-C").arg(folder.join("root")).arg("-cf").arg(&tar).arg(".").status().unwrap().success());
-        docker(&["import", "--change", "ENV PATH=/bin", &tar.display().to_string(), &name]);
-        let image = Arc::new(Self(name));
-        *shared = Arc::downgrade(&image);
-        image
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rmi", "-f", &self.0]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
-}
-
-/// A container, which goes with its owner whatever it is called by then.
-struct Container {
-    id: String,
-}
-
-impl Container {
-    fn run(name: &str, args: &[&str], image: &Image, command: &[&str]) -> Self {
-        Self::make(&["run", "-d"], name, args, image, command)
-    }
-
-    fn create(name: &str, image: &Image, command: &[&str]) -> Self {
-        Self::make(&["create"], name, &[], image, command)
-    }
-
-    fn make(how: &[&str], name: &str, args: &[&str], image: &Image, command: &[&str]) -> Self {
-        Self { id: docker(&[how, &["--network", "none", "--name", name], args, &[&image.0], command].concat()) }
-    }
-
-    /// One thing that `docker inspect` says of it.
-    fn inspect(&self, format: &str) -> String {
-        docker(&["inspect", "--format", format, &self.id])
-    }
-
-    /// What `docker ps` says of it.
-    fn listed(&self, format: &str) -> String {
-        docker(&["ps", "-a", "--no-trunc", "--filter", &format!("id={}", self.id), "--format", format])
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rm", "-f", &self.id]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
-}
+use support::prober::{self, Events, Kinds, LIFE, Prober, held_against, is_one_of};
+use support::real::{Container, Dockerd, Image, docker, for_a_while, is_possible, missing};
+use support::{Answer, Daemon, PREFIX, eventually, program};
 
 /// A daemon on the real socket, and an app of which nobody else has ever heard.
 struct Stage {
@@ -139,6 +59,15 @@ impl Stage {
         self.daemon.app(&self.app)
     }
 
+    fn is_live(&self) {
+        is_live(&self.daemon);
+    }
+
+    /// Somebody who asks about the app all the while.
+    fn probed(&self) -> Prober {
+        Prober::start(self.daemon.address(), std::slice::from_ref(&self.app))
+    }
+
     /// Waits until the app is up in that container.
     fn is_up(&self, number: u32) {
         eventually("it is up", || {
@@ -162,33 +91,6 @@ impl Stage {
         })
         .unwrap_or_else(|| panic!("never {begin:?}, but {last:?}"));
     }
-}
-
-/// Whether it becomes so.
-fn for_a_while(mut is_so: impl FnMut() -> bool) -> Option<()> {
-    let until = Instant::now() + support::PATIENCE;
-    while Instant::now() < until {
-        if is_so() {
-            return Some(());
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    None
-}
-
-/// What is missing for a test with the dockerd of this host.
-fn missing() -> Option<&'static str> {
-    if !Command::new("docker").arg("version").output().is_ok_and(|output| output.status.success()) {
-        return Some("`docker version` fails, so there is no dockerd to ask");
-    }
-    (!Path::new(BUSYBOX).exists()).then_some("there is no /bin/busybox to make an image of (package busybox-static)")
-}
-
-fn is_possible(missing: Option<&str>) -> bool {
-    let Some(missing) = missing else { return true };
-    assert!(env::var("CI").as_deref() != Ok("true"), "{missing}");
-    println!("skipped: {missing}");
-    false
 }
 
 #[test]
@@ -381,100 +283,10 @@ fn an_app_is_not_taken_for_one_whose_name_begins_like_it() {
     stage.is_up(1);
 }
 
-/// A dockerd of our own, without containers, which may be treated badly.
-struct Dockerd {
-    folder: Folder,
-    child: Child,
-}
-
-impl Dockerd {
-    fn start() -> Self {
-        let folder = Folder::new();
-        let child = Self::spawn(&folder);
-        let dockerd = Self { folder, child };
-        dockerd.answers();
-        dockerd
-    }
-
-    fn spawn(folder: &Folder) -> Child {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        // It keeps nothing from one life to the next, so that what a killed one left behind is in nobody's way.
-        let life = COUNT.fetch_add(1, Ordering::Relaxed);
-        let own = |name: &str| folder.join(&format!("{name}{life}"));
-        // Where it shares containerd with the dockerd of this host, it has namespaces of its own there.
-        let namespace = format!("container-healthcheck-{}-{life}", std::process::id());
-        // Its mounts and its network end with it.
-        Command::new("unshare")
-            .args(["--mount", "--net", "dockerd", "--bridge=none", "--iptables=false", "--ip-forward=false", "--storage-driver=vfs"])
-            .arg(format!("--host=unix://{}", folder.join("docker.sock").display()))
-            .arg(format!("--containerd-namespace={namespace}"))
-            .arg(format!("--containerd-plugins-namespace={namespace}-plugins"))
-            .arg("--data-root")
-            .arg(own("data"))
-            .arg("--exec-root")
-            .arg(own("exec"))
-            .arg("--pidfile")
-            .arg(own("pid"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("log")).unwrap())
-            .spawn()
-            .unwrap()
-    }
-
-    /// Waits until it answers.
-    fn answers(&self) {
-        let socket = format!("unix://{}", self.folder.join("docker.sock").display());
-        let answers = || Command::new("docker").args(["--host", &socket, "version"]).output().unwrap().status.success();
-        let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        for_a_while(answers).unwrap_or_else(|| panic!("this dockerd never answers: {}", log()));
-    }
-
-    fn signal(&mut self, name: &str) {
-        assert!(Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap().success());
-        match name {
-            // Its threads stop one after the other.
-            "STOP" => eventually("dockerd stands still", || {
-                let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-                let states = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
-                states.into_iter().all(|stat| stat.rsplit_once(')').is_some_and(|(_, state)| state.starts_with(" T")))
-            }),
-            "CONT" => {}
-            _ => _ = self.child.wait().unwrap(),
-        }
-    }
-
-    fn restart(&mut self) {
-        self.child = Self::spawn(&self.folder);
-        self.answers();
-    }
-}
-
-impl Drop for Dockerd {
-    fn drop(&mut self) {
-        // In good order first, so that the containerd which it started ends too.
-        for (name, patience) in [("CONT", Duration::ZERO), ("TERM", Duration::from_secs(15)), ("KILL", Duration::from_secs(5))] {
-            let _ = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).stderr(Stdio::null()).status();
-            let until = Instant::now() + patience;
-            while Instant::now() < until {
-                if matches!(self.child.try_wait(), Ok(Some(_))) {
-                    return;
-                }
-                thread::sleep(Duration::from_millis(10));
-            }
-        }
-    }
-}
-
 #[test]
 fn a_dockerd_that_hangs_dies_and_comes_back_is_told_of_as_long_as_it_does() {
-    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    if !is_root || !["docker", "dockerd", "unshare"].into_iter().all(is_there) {
-        return println!("skipped: a dockerd of our own needs root, docker, dockerd and unshare");
-    }
-    let mut dockerd = Dockerd::start();
-    let socket = dockerd.folder.join("docker.sock");
+    let Some(mut dockerd) = Dockerd::start() else { return };
+    let socket = dockerd.socket();
     // A hung dockerd is found by the next list of all; its stream of events is merely silent.
     let daemon = Daemon::start(&socket, &["-docker-timeout", "1s", "-resync", "500ms"]);
     let told = |what: &str, code, reason: &str| eventually(what, || daemon.app("app").verdict() == (503, code, reason.to_owned()));
@@ -509,4 +321,350 @@ fn a_dockerd_that_hangs_dies_and_comes_back_is_told_of_as_long_as_it_does() {
     dockerd.restart();
     recovered(&daemon);
     assert_eq!(ready(), (200, 0, String::new()));
+}
+
+// ---- Somebody asks all the while.
+
+/// A container of an app's, somebody who asks about the app all the while, and what Docker tells of the container.
+struct Watched {
+    prober: Prober,
+    events: Events,
+    container: Container,
+    stage: Stage,
+}
+
+impl Watched {
+    fn sleeper(args: &[&str]) -> Option<Self> {
+        Self::new(args, &["sleep", "1000"], |stage| stage.is_up(1))
+    }
+
+    /// None if there is no dockerd to ask.
+    fn new(args: &[&str], command: &[&str], wait: impl FnOnce(&Stage)) -> Option<Self> {
+        let stage = Stage::set(&[])?;
+        stage.is_live();
+        let events = Events::listen(&socket(), Some(prober::unix()));
+        let container = Container::run(&stage.name(1), args, &stage.image, command);
+        wait(&stage);
+        let prober = stage.probed();
+        eventually("it has asked", || !prober.changes(&stage.app).is_empty());
+        Some(Self { prober, events, container, stage })
+    }
+
+    fn told(&self, what: &str) {
+        self.prober.is_told(&self.stage.app, what);
+    }
+
+    /// Waits until that is told, and after so many other things at least.
+    fn told_after(&self, changes: usize, what: &str) {
+        eventually(what, || {
+            let told = self.prober.changes(&self.stage.app);
+            told.len() > changes && told.last().is_some_and(|last| last.told == what)
+        });
+    }
+
+    /// It is asked on for a while, longer than any list was ever seen to lie.
+    fn told_for_a_while(&self, what: &str) {
+        self.told(what);
+        self.prober.goes_on(&self.stage.app);
+    }
+
+    fn kill(&self) {
+        let killed = Command::new("kill").args(["-9", &self.container.inspect("{{.State.Pid}}")]).status().unwrap();
+        assert!(killed.success(), "the process is root's, and we are not");
+    }
+
+    /// Whatever was told is one of these, and what happened was reason for it.
+    fn was_told(self, case: &str, kinds: &Kinds<'_>, allowed: &[&str]) {
+        let changes = self.prober.changes(&self.stage.app);
+        println!("{case}: {}", held_against(&changes, &self.events, &self.container.id, kinds));
+        is_one_of(&self.prober.transcript(&self.stage.app), allowed);
+    }
+}
+
+/// The socket of the dockerd of this host.
+fn socket() -> PathBuf {
+    env::var("DOCKER_HOST").map_or_else(|_| "/var/run/docker.sock".into(), |host| host.trim_start_matches("unix://").into())
+}
+
+#[test]
+fn a_process_that_is_killed_and_one_that_is_stopped_are_down_until_the_next_start() {
+    let Some(watched) = Watched::sleeper(&[]) else { return };
+    watched.kill();
+    watched.told_for_a_while("503 exited");
+    docker(&["start", &watched.container.id]);
+    watched.told_for_a_while("200");
+    docker(&["stop", "-t", "0", &watched.container.id]);
+    watched.told_for_a_while("503 exited");
+    docker(&["start", &watched.container.id]);
+    watched.told_for_a_while("200");
+    watched.was_told("kill -9, start, stop, start", &LIFE, &["200 -> 503 exited -> 200 -> 503 exited -> 200"]);
+}
+
+#[test]
+fn a_crash_with_a_restart_policy_is_down_for_as_long_as_it_takes() {
+    let Some(watched) = Watched::sleeper(&["--restart=always"]) else { return };
+    watched.kill();
+    watched.told_after(2, "200");
+    watched.told_for_a_while("200");
+    let allowed = ["200 -> 503 exited -> 200", "200 -> 503 exited -> 503 restarting -> 200"];
+    watched.was_told("crash with restart always", &LIFE, &allowed);
+}
+
+#[test]
+fn a_crash_loop_is_up_no_more_often_than_it_is_started() {
+    let Some(stage) = Stage::set(&[]) else { return };
+    stage.is_live();
+    let events = Events::listen(&socket(), Some(prober::unix()));
+    let prober = stage.probed();
+    prober.is_told(&stage.app, "404 no-container");
+    let command = ["sh", "-c", "sleep 0.3; exit 1"];
+    let container = Container::run(&stage.name(1), &["--restart=always"], &stage.image, &command);
+    let ups = || prober.changes(&stage.app).iter().filter(|change| change.told == "200").count();
+    eventually("it has been up three times", || ups() >= 3);
+    docker(&["rm", "-f", &container.id]);
+    prober.is_told(&stage.app, "404 no-container");
+    prober.goes_on(&stage.app);
+    let changes = prober.changes(&stage.app);
+    println!("crash loop: {}", held_against(&changes, &events, &container.id, &LIFE));
+    for change in &changes[1..] {
+        is_one_of(&change.told, &["503 created", "200", "503 exited", "503 restarting", "503 removing", "404 no-container"]);
+    }
+}
+
+#[test]
+fn a_pause_is_down_until_it_ends_and_a_restart_until_the_start() {
+    let Some(watched) = Watched::sleeper(&[]) else { return };
+    docker(&["pause", &watched.container.id]);
+    watched.told_for_a_while("503 paused");
+    docker(&["unpause", &watched.container.id]);
+    watched.told_for_a_while("200");
+    docker(&["restart", "-t", "0", &watched.container.id]);
+    watched.told_after(4, "200");
+    watched.told_for_a_while("200");
+    watched.was_told("pause, unpause, restart", &LIFE, &["200 -> 503 paused -> 200 -> 503 exited -> 200"]);
+}
+
+#[test]
+fn a_removal_by_force_ends_in_nobody() {
+    let Some(watched) = Watched::sleeper(&[]) else { return };
+    docker(&["rm", "-f", &watched.container.id]);
+    watched.told_for_a_while("404 no-container");
+    let allowed = ["200 -> 503 exited -> 404 no-container", "200 -> 503 exited -> 503 removing -> 404 no-container"];
+    watched.was_told("rm -f", &LIFE, &allowed);
+}
+
+#[test]
+fn a_healthcheck_is_followed_both_ways() {
+    let args = ["--health-cmd", "test -f /good", "--health-interval", "300ms", "--health-retries", "1", "--health-start-period", "600s"];
+    let Some(watched) = Watched::new(&args, &["sleep", "1000"], |stage| stage.is_down(1, "starting", "Up ")) else { return };
+    for (act, told) in [("touch", "200"), ("rm", "503 unhealthy"), ("touch", "200")] {
+        docker(&["exec", &watched.container.id, act, "/good"]);
+        watched.told_for_a_while(told);
+    }
+    watched.kill();
+    watched.told_for_a_while("503 exited");
+    let kinds = Kinds { rises: &["health_status: healthy"], falls: &["health_status: unhealthy", "die"] };
+    // A check that is under way ends with the container, and Docker says how, a moment before it tells of the end.
+    let whole = "503 starting -> 200 -> 503 unhealthy -> 200 -> 503 exited";
+    watched.was_told("HEALTHCHECK", &kinds, &[whole, &whole.replace("503 exited", "503 unhealthy -> 503 exited")]);
+}
+
+/// Of compose, once by renaming the old container away, and once by giving the new one its name when the old one is gone.
+#[test]
+fn a_redeploy_by_rename_is_up_as_soon_as_the_new_one_is() {
+    let Some(stage) = Stage::set(&[]) else { return };
+    stage.is_live();
+    let old = stage.sleeper(1, &[]);
+    stage.is_up(1);
+    let events = Events::listen(&socket(), Some(prober::unix()));
+    let prober = stage.probed();
+    prober.is_told(&stage.app, "200");
+    docker(&["rename", &old.id, &format!("0123456789ab_{}", stage.name(1))]);
+    let new = Container::create(&stage.name(1), &stage.image, &["sleep", "1000"]);
+    docker(&["start", &new.id]);
+    drop(old);
+    prober.is_told(&stage.app, "200");
+    prober.goes_on(&stage.app);
+    let first = prober.transcript(&stage.app);
+    is_one_of(&first, &["200 -> 404 no-container -> 503 created -> 200"]);
+
+    let newest = Container::create(&format!("ba9876543210_{}", stage.name(1)), &stage.image, &["sleep", "1000"]);
+    docker(&["stop", "-t", "0", &new.id]);
+    drop(new);
+    docker(&["rename", &newest.id, &stage.name(1)]);
+    docker(&["start", &newest.id]);
+    prober.is_told(&stage.app, "200");
+    prober.goes_on(&stage.app);
+    let whole = prober.transcript(&stage.app);
+    is_one_of(&whole, &[&format!("{first} -> 503 exited -> 404 no-container -> 503 created -> 200")]);
+    let started = events.of(&newest.id, &["start"])[0].at;
+    let told = prober.changes(&stage.app).last().unwrap().at;
+    assert!(told + prober::AHEAD >= started);
+    println!("redeploy by rename, both ways: {whole} ({} ms after start)", told.saturating_sub(started) / 1_000_000);
+}
+
+#[test]
+fn many_that_die_at_once_are_each_told_of() {
+    const MANY: usize = 40;
+    let Some(stage) = Stage::set(&[]) else { return };
+    stage.is_live();
+    let events = Events::listen(&socket(), Some(prober::unix()));
+    let apps: Vec<_> = (0..MANY).map(|number| format!("{}x{number}", stage.app)).collect();
+    let containers: Vec<_> = apps.iter().map(|app| Container::create(&format!("{app}-1"), &stage.image, &["sleep", "1000"])).collect();
+    let ids: Vec<_> = containers.iter().map(|container| container.id.as_str()).collect();
+    docker(&[&["start"], &ids[..]].concat());
+    let prober = Prober::start(stage.daemon.address(), &apps);
+    are_told(&prober, &apps, "200");
+    docker(&[&["kill"], &ids[..]].concat());
+    are_told(&prober, &apps, "503 exited");
+    prober.goes_on(apps.last().unwrap());
+    let mut delays = Vec::new();
+    for (app, container) in apps.iter().zip(&containers) {
+        let changes = prober.changes(app);
+        held_against(&changes, &events, &container.id, &LIFE);
+        assert!(prober.transcript(app).ends_with("200 -> 503 exited"), "{}", prober.transcript(app));
+        let died = events.of(&container.id, &["die"])[0].at;
+        // From Docker 23 on a list that is asked for just then can tell of it before the event is made.
+        delays.push(changes.last().unwrap().at.saturating_sub(died) / 1_000_000);
+    }
+    delays.sort_unstable();
+    println!(
+        "{MANY} killed at once: 200 -> 503 exited, {} to {} ms after die, half within {}",
+        delays[0],
+        delays[MANY - 1],
+        delays[MANY / 2]
+    );
+    let list = [&["rm", "-f"], &ids[..]].concat();
+    docker(&list);
+}
+
+// ---- A dockerd that comes and goes.
+
+/// A dockerd of our own that keeps its containers: one of app `once`, and one of app `always` that it restarts.
+struct Kept {
+    dockerd: Dockerd,
+    once: String,
+}
+
+impl Kept {
+    fn start(args: &[&'static str]) -> Option<Self> {
+        let dockerd = Dockerd::keeping(args)?;
+        dockerd.import("image");
+        let run = |name: &str, args: &[&str]| {
+            let common = ["run", "-d", "--network", "none", "--stop-signal", "KILL", "--name", name];
+            dockerd.docker(&[&common, args, &["image", "sleep", "1000"]].concat())
+        };
+        let once = run("once", &[]);
+        run("always-1", &["--restart=always"]);
+        Some(Self { dockerd, once })
+    }
+
+    fn daemon(&self, args: &[&str]) -> (Daemon, Prober) {
+        let daemon = Daemon::start(&self.dockerd.socket(), &[&["-docker-grace", "60s"], args].concat());
+        let prober = Prober::start(daemon.address(), &BOTH.map(str::to_owned));
+        (daemon, prober)
+    }
+
+    /// A life of dockerd ends in that way, and another one begins.
+    fn dies_and_comes_back(args: &[&'static str], signal: &str, once: &[&str], always: &[&str]) {
+        let Some(mut kept) = Self::start(args) else { return };
+        let (daemon, prober) = kept.daemon(&[]);
+        is_live(&daemon);
+        are_told(&prober, &BOTH, "200");
+        let began = prober::unix();
+        kept.dockerd.signal(signal);
+        eventually("it is found gone", || daemon.counter("docker_state{state=\"stale\"}") == 1);
+        for app in BOTH {
+            eventually("that is told", || prober.changes(app).len() > 1);
+        }
+        kept.dockerd.restart();
+        let back = prober::unix();
+        is_live(&daemon);
+        let last = |transcript: &str| transcript.rsplit(" -> ").next().unwrap().to_owned();
+        for (app, allowed) in [("once", once), ("always", always)] {
+            prober.is_told(app, &last(allowed[0]));
+            prober.goes_on(app);
+            let at = |at: u64| format!("{} ms", (i128::from(at) - i128::from(began)) / 1_000_000);
+            let line: Vec<_> = prober.changes(app).iter().skip(1).map(|change| format!("{} ({})", change.told, at(change.at))).collect();
+            println!("{args:?}, SIG{signal}, {app}: 200 -> {}; dockerd answered again after {}", line.join(" -> "), at(back));
+            is_one_of(&prober.transcript(app), allowed);
+        }
+    }
+}
+
+const BOTH: [&str; 2] = ["once", "always"];
+
+fn are_told(prober: &Prober, apps: &[impl AsRef<str>], told: &str) {
+    for app in apps {
+        prober.is_told(app.as_ref(), told);
+    }
+}
+
+fn is_live(daemon: &Daemon) {
+    eventually("it is live", || daemon.counter("docker_state{state=\"live\"}") == 1);
+}
+
+const GOES_ON: [&str; 1] = ["200 -> 200 stale -> 200"];
+
+#[test]
+fn a_dockerd_that_is_stopped_with_live_restore_is_not_noticed_but_as_stale() {
+    Kept::dies_and_comes_back(&["--live-restore"], "TERM", &GOES_ON, &GOES_ON);
+}
+
+#[test]
+fn a_dockerd_that_is_killed_with_live_restore_is_not_noticed_but_as_stale() {
+    Kept::dies_and_comes_back(&["--live-restore"], "KILL", &GOES_ON, &GOES_ON);
+}
+
+#[test]
+fn a_dockerd_that_is_stopped_takes_its_containers_with_it() {
+    let always = ["200 -> 503 exited -> 200", "200 -> 503 exited -> 503 restarting -> 200"];
+    Kept::dies_and_comes_back(&[], "TERM", &["200 -> 503 exited"], &always);
+}
+
+/// They run on until the next dockerd clears them away, and of that no event tells.
+#[test]
+fn a_dockerd_that_is_killed_takes_its_containers_with_it_when_it_comes_back() {
+    let always = ["200 -> 200 stale -> 200", "200 -> 200 stale -> 503 restarting -> 200", "200 -> 200 stale -> 503 exited -> 200"];
+    Kept::dies_and_comes_back(&[], "KILL", &["200 -> 200 stale -> 503 exited"], &always);
+}
+
+#[test]
+fn a_dockerd_that_hangs_is_found_out_and_what_happened_meanwhile_is_told_when_it_goes_on() {
+    let Some(mut kept) = Kept::start(&[]) else { return };
+    let (daemon, prober) = kept.daemon(&["-docker-timeout", "1s", "-resync", "500ms"]);
+    is_live(&daemon);
+    prober.is_told("once", "200");
+    let pid = kept.dockerd.docker(&["inspect", "--format", "{{.State.Pid}}", &kept.once]);
+    kept.dockerd.signal("STOP");
+    prober.is_told("once", "200 stale");
+    kept.dockerd.signal("CONT");
+    prober.is_told("once", "200");
+    kept.dockerd.signal("STOP");
+    prober.is_told("once", "200 stale");
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    kept.dockerd.signal("CONT");
+    prober.is_told("once", "503 exited");
+    prober.goes_on("once");
+    let whole = prober.transcript("once");
+    println!("dockerd hangs, goes on, hangs, goes on: {whole}");
+    // It can answer before it has heard of the death itself.
+    let allowed = "200 -> 200 stale -> 200 -> 200 stale -> 503 exited";
+    is_one_of(&whole, &[allowed, &allowed.replace("stale -> 503", "stale -> 200 -> 503")]);
+    is_one_of(&prober.transcript("always"), &["200 -> 200 stale -> 200 -> 200 stale -> 200"]);
+}
+
+#[test]
+fn a_daemon_that_is_there_before_docker_knows_as_soon_as_docker_does() {
+    let Some(mut kept) = Kept::start(&["--live-restore"]) else { return };
+    kept.dockerd.signal("TERM");
+    let (_daemon, prober) = kept.daemon(&[]);
+    prober.is_told("once", "503 docker-unreachable");
+    kept.dockerd.restart();
+    are_told(&prober, &BOTH, "200");
+    prober.goes_on("once");
+    println!("the daemon is there first: {}", prober.transcript("once"));
+    for app in BOTH {
+        is_one_of(&prober.transcript(app), &["503 docker-unreachable -> 200"]);
+    }
 }

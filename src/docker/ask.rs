@@ -27,6 +27,10 @@ impl ApiVersion {
     /// The first version of Podman that replays events without losing its place in its journal.
     pub const PODMAN_REPLAYS: Self = Self { major: 4, minor: 9 };
 
+    /// The first version of Podman that tells of a check once it has run, with its outcome. Those before tell of it when it begins, with
+    /// the outcome of the one before, and that it has ended ([`What::CheckEnded`](super::event::What::CheckEnded)).
+    pub const PODMAN_TELLS_OUTCOMES: Self = Self { major: 4, minor: 8 };
+
     /// The value of an `Api-Version` field.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {

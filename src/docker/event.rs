@@ -43,6 +43,8 @@ pub enum What {
     Removed,
     /// Its HEALTHCHECK has that outcome, which need not be another than before (Podman says it each time).
     Health(Health),
+    /// A command that was run in it has ended: of a Podman that has no better word for it, its HEALTHCHECK. Docker calls it `exec_die`.
+    CheckEnded,
     /// Something that changes none of this: `exec_start`, `attach`, `kill`, `stop`, `restart` ...
     Other,
 }
@@ -171,6 +173,7 @@ fn what(action: &str, health: &str, exit_code: i32) -> What {
         "unpause" => What::Unpaused,
         "rename" => What::Renamed,
         "destroy" | "remove" => What::Removed,
+        "exec_died" => What::CheckEnded,
         "health_status" => Health::of(health).map_or(What::Other, What::Health),
         _ => action.strip_prefix("health_status: ").and_then(Health::of).map_or(What::Other, What::Health),
     }
@@ -259,6 +262,7 @@ mod tests {
             ("health_status: unhealthy", "", What::Health(Health::Unhealthy)),
             ("kill", r#","signal":"9""#, What::Other),
             ("stop", "", What::Other),
+            ("exec_die", r#","exitCode":"1""#, What::Other),
             ("exec_start: /bin/sh -c die", "", What::Other),
             ("start", r#","x":"y\\nz","exitCode2":"1","Labels":"}""#, What::Started),
         ];
@@ -281,6 +285,7 @@ mod tests {
         assert_eq!(lines(&podman("remove", "")), [event(What::Removed)]);
         assert_eq!(lines(&podman("died", "")), [event(What::Died(1))]);
         assert_eq!(lines(&podman("health_status", r#","HealthStatus":"unhealthy""#)), [event(What::Health(Health::Unhealthy))]);
+        assert_eq!(lines(&podman("exec_died", "")), [event(What::CheckEnded)]);
         assert_eq!(lines(&podman("cleanup", "")), [event(What::Other)]);
     }
 

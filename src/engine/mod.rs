@@ -425,6 +425,7 @@ enum Plant {
     BelieveTheListAfterDeath,
     ForgetASuspect,
     AnswerFromAnOlderList,
+    BelieveAnEarlyCheck,
 }
 
 #[cfg(test)]

@@ -293,7 +293,13 @@ impl Engine {
             }
             Line::Event(event) => {
                 self.last_event = Some((event.at, now));
-                if self.view.happened(event, now, self.comeback) {
+                let is_early = self.podman.is_some_and(|version| version < ApiVersion::PODMAN_TELLS_OUTCOMES);
+                let is_news = if is_early && !planted(Plant::BelieveAnEarlyCheck) {
+                    self.view.happened_early(event, now, self.comeback)
+                } else {
+                    self.view.happened(event, now, self.comeback)
+                };
+                if is_news {
                     count(&mut self.counts.events);
                     self.settle_open(now);
                 }

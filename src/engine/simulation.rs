@@ -90,6 +90,16 @@ struct Truth {
     since: Option<Instant>,
     /// Until then the lists say this instead.
     lie: Option<(State, Instant)>,
+    /// A HEALTHCHECK of a Podman that tells of it too early.
+    check: Option<Check>,
+}
+
+/// A HEALTHCHECK on its way: it began with an event, ends with another one, and what came of it shows a little later.
+#[derive(Clone, Copy, Debug)]
+struct Check {
+    outcome: Health,
+    ends: Instant,
+    shows: Option<Instant>,
 }
 
 impl Truth {
@@ -174,7 +184,8 @@ struct World<'a> {
     refused: bool,
     /// The version that paths must have, if any.
     demands: bool,
-    /// It is a Podman, which says nothing of health in lists, replays nothing, and tells of each outcome of a HEALTHCHECK.
+    /// It is a Podman, which says nothing of health in lists, replays nothing, and tells of each HEALTHCHECK when it begins, with the
+    /// outcome of the one before, and that it has ended.
     podman: Option<ApiVersion>,
     /// On the wire.
     asked: Vec<Asked>,
@@ -260,6 +271,7 @@ impl<'a> World<'a> {
     }
 
     fn turn(&mut self) {
+        self.checks_end();
         self.remember();
         self.engine.due(self.now);
         while let Some(action) = self.engine.next_action(self.now) {
@@ -349,6 +361,7 @@ impl<'a> World<'a> {
             created: self.made.cast_signed(),
             since: None,
             lie: None,
+            check: None,
         };
         self.containers.push(truth);
         let at = self.containers.len() - 1;
@@ -359,6 +372,7 @@ impl<'a> World<'a> {
         let Some(truth) = self.containers.get_mut(which) else { return };
         let was = truth.life;
         truth.since = Some(self.now);
+        truth.check = None;
         if was == State::Running || was == State::Paused {
             truth.life = State::Exited;
             self.lie(which, was, 900);
@@ -408,8 +422,33 @@ impl<'a> World<'a> {
         let Some(truth) = self.containers.get_mut(which).filter(|truth| truth.life == State::Running && truth.health.is_some()) else {
             return;
         };
-        truth.health = Some(outcome);
-        self.emit(which, What::Health(outcome));
+        if self.podman.is_none() {
+            truth.health = Some(outcome);
+            return self.emit(which, What::Health(outcome));
+        }
+        if let (None, Some(before)) = (truth.check, truth.health) {
+            let ends = self.now + Duration::from_millis(self.dice.throw(3000));
+            truth.check = Some(Check { outcome, ends, shows: None });
+            self.emit(which, What::Health(before));
+        }
+    }
+
+    fn checks_end(&mut self) {
+        for which in 0..self.containers.len() {
+            let truth = &mut self.containers[which];
+            let Some(check) = truth.check.as_mut().filter(|check| check.ends <= self.now) else { continue };
+            if truth.life != State::Running {
+                truth.check = None;
+            } else if let Some(shows) = check.shows {
+                if shows <= self.now {
+                    truth.health = Some(check.outcome);
+                    truth.check = None;
+                }
+            } else {
+                check.shows = Some(self.now + Duration::from_millis(self.dice.throw(limits::CHECK_SETTLES.as_millis() as u64)));
+                self.emit(which, What::CheckEnded);
+            }
+        }
     }
 
     fn emit(&mut self, which: usize, what: What) {
@@ -486,7 +525,7 @@ impl<'a> World<'a> {
         while let Some((event, _)) = self.queue.pop_front_if(|(_, at)| *at <= self.now) {
             let line = if self.dice.throw(64) == 63 { Line::TooLong } else { Line::Event(event.clone()) };
             let news = line != Line::TooLong && self.seen.insert((event.id.clone(), event.what, event.at));
-            if news && !matches!(event.what, What::Renamed | What::Health(_) | What::Created) {
+            if news && !matches!(event.what, What::Renamed | What::Health(_) | What::CheckEnded | What::Created) {
                 self.order += 1;
                 let read = Read { what: event.what, at: self.now, comebacks: self.comebacks, order: self.order };
                 self.read.insert(event.id, read);
@@ -760,6 +799,7 @@ impl<'a> World<'a> {
         for app in 0..APPS.len() {
             self.expect_truth(app);
         }
+        self.a_check_is_told_of_once_it_has_run();
         self.a_death_and_a_start_are_told_at_once();
         self.a_new_container_is_told_of_once_it_is_asked_about();
         self.probes.clear();
@@ -791,6 +831,45 @@ impl<'a> World<'a> {
             Some(_) => false,
         };
         assert!(is_right, "{trust:?}, {}: told {told:?}, but {own:?}", APPS[app]);
+    }
+
+    /// Not only once the next one has, which is when the events of an old Podman have the word for it; and it is asked about no more
+    /// than it runs.
+    fn a_check_is_told_of_once_it_has_run(&mut self) {
+        let runs = |truth: &Truth| truth.life == State::Running && truth.health.is_some();
+        let Some(which) = self.containers.iter().position(runs) else { return };
+        let Truth { id, name: own, .. } = self.containers[which].clone();
+        let app = (0..APPS.len()).find(|&app| name(app).number_in(&own).is_some()).unwrap();
+        for outcome in [Health::Unhealthy, Health::Healthy, Health::Healthy, Health::Unhealthy, Health::Unhealthy, Health::Healthy] {
+            self.serve();
+            let counts = *self.engine.counts();
+            let (flight, before) = (self.stream.unwrap(), self.containers[which].health.unwrap());
+            let tell = |world: &mut Self, what| {
+                world.wait(Duration::from_millis(1));
+                let event = Event { id: id.clone(), name: own.as_str().into(), what, at: world.unix() };
+                world.engine.docker_told(flight, &Told::Line(Line::Event(event)), world.now);
+                world.serve();
+            };
+            if self.podman.is_some() {
+                tell(self, What::Health(before));
+                self.wait(Duration::from_millis(700));
+                tell(self, What::CheckEnded);
+                self.wait(limits::CHECK_SETTLES / 2);
+                self.serve();
+                self.expect_truth(app);
+                self.containers[which].health = Some(outcome);
+                self.wait(limits::CHECK_SETTLES / 2);
+                self.serve();
+            } else {
+                self.containers[which].health = Some(outcome);
+                tell(self, What::Health(outcome));
+            }
+            self.expect_truth(app);
+            // One question by id, and one who of all is ailing; a list of all needs one of those too.
+            let lists = self.engine.counts().lists - counts.lists;
+            let most = if self.podman.is_some() { 2 + lists } else { 0 };
+            assert!(self.engine.counts().looks <= counts.looks + most, "asked about more than it is checked");
+        }
     }
 
     fn a_death_and_a_start_are_told_at_once(&mut self) {
@@ -907,7 +986,7 @@ mod tests {
     /// A simulation that finds nothing may only be blind.
     #[test]
     fn a_planted_fault_is_found() {
-        for plant in [Plant::BelieveTheListAfterDeath, Plant::ForgetASuspect, Plant::AnswerFromAnOlderList] {
+        for plant in [Plant::BelieveTheListAfterDeath, Plant::ForgetASuspect, Plant::AnswerFromAnOlderList, Plant::BelieveAnEarlyCheck] {
             PLANTED.set(Some(plant));
             let found = (0..200).find(|&seed| std::panic::catch_unwind(|| run(seed, 500)).is_err());
             PLANTED.set(None);

@@ -94,6 +94,10 @@ struct Entry {
     removed: bool,
     /// Whether it has a HEALTHCHECK, once a list has shown it running.
     has_check: Option<bool>,
+    /// Podman has told of a HEALTHCHECK of its.
+    is_checked: bool,
+    /// One has run since it was last asked about, and perhaps another: its outcome is asked for then.
+    outcome: [Option<Instant>; 2],
     /// The entry of the index of looks.
     look: Option<Instant>,
     /// It was started so lately that it does not count as up yet (`--min-uptime`): until then.
@@ -160,7 +164,7 @@ impl View {
 
     /// An event was read. Says whether it was news.
     pub fn happened(&mut self, event: &Event, now: Instant, comeback: u32) -> bool {
-        if event.what == What::Other || event.id.is_empty() {
+        if matches!(event.what, What::Other | What::CheckEnded) || event.id.is_empty() {
             return false;
         }
         let known = self.by_id.get(&event.id).copied();
@@ -185,6 +189,46 @@ impl View {
         self.apply(slot, event, now, comeback);
         self.index(slot);
         true
+    }
+
+    /// As [`View::happened`], for a Podman that tells of a HEALTHCHECK when it begins, with the outcome of the one before, and then that
+    /// it has ended. No outcome is believed that makes a container serve; one that makes it not serve opens a question, as what was
+    /// listed may be newer. What came of the check is asked for a moment after its end, once for each check.
+    pub fn happened_early(&mut self, event: &Event, now: Instant, comeback: u32) -> bool {
+        let tick = self.next_tick();
+        let known = self.by_id.get(&event.id).copied();
+        let Some((slot, entry)) = known.and_then(|slot| Some((slot, self.entries.get_mut(slot)?))) else {
+            return self.happened(event, now, comeback);
+        };
+        match event.what {
+            What::CheckEnded => {
+                // Others than its HEALTHCHECK can run commands in it; such a one is not worth a question.
+                if entry.is_checked {
+                    let [first, second] = &mut entry.outcome;
+                    let next = if first.is_some() { second } else { first };
+                    *next = Some(now + limits::CHECK_SETTLES);
+                    self.schedule(slot);
+                }
+                false
+            }
+            What::Health(Health::Unhealthy | Health::Starting)
+                if matches!(entry.container.health, Health::None | Health::Healthy) && entry.container.state == State::Running =>
+            {
+                entry.is_checked = true;
+                entry.tick = tick;
+                self.suspect(slot, true);
+                true
+            }
+            What::Health(health) => {
+                entry.is_checked = true;
+                // Down it is either way.
+                let is_worse = (entry.container.health, health) == (Health::Starting, Health::Unhealthy);
+                is_worse && self.happened(event, now, comeback)
+            }
+            What::Created | What::Started | What::Died(_) | What::Paused | What::Unpaused | What::Renamed | What::Removed | What::Other => {
+                self.happened(event, now, comeback)
+            }
+        }
     }
 
     /// An id of which nothing is known: whatever the event says of it, a list has to say the rest.
@@ -248,7 +292,7 @@ impl View {
                 entry.has_check = Some(true);
                 return self.suspect(slot, unlisted);
             }
-            What::Other => return,
+            What::CheckEnded | What::Other => return,
         };
         entry.said = Some(Said { claim, at: now, comeback });
         match claim {
@@ -300,8 +344,8 @@ impl View {
             self.looks.remove(&(at, slot));
         }
         let open = entry.renamed.is_some() || entry.said.is_some_and(|said| said.claim != Claim::Alive);
-        if let Some(after) = limits::LOOKS.get(entry.looks).filter(|_| open) {
-            let at = entry.looks_from + *after;
+        let after = limits::LOOKS.get(entry.looks).filter(|_| open).map(|after| entry.looks_from + *after);
+        if let Some(at) = after.into_iter().chain(entry.outcome[0]).min() {
             entry.look = Some(at);
             self.looks.insert((at, slot));
         }
@@ -357,7 +401,7 @@ impl View {
     }
 
     /// Whatever a list did not say of the health of the running containers in it, told by who of them is ailing. Of those this
-    /// does not say in which way: one that was unhealthy in this run still is, any other is starting. Those that are not may have no
+    /// does not say in which way: one that has been anything else in this run is unhealthy, any other is starting. Those that are not may have no
     /// HEALTHCHECK; they are up either way, and asked about after each start.
     pub fn fill_in_health(&self, containers: &mut [Container], ailing: &[Container]) {
         let ailing: HashSet<&str> = ailing.iter().map(|container| &*container.id).collect();
@@ -365,8 +409,8 @@ impl View {
             let known = self.by_id.get(&container.id).and_then(|&slot| self.entries.get(slot)).map(|entry| entry.container.health);
             container.health = match known {
                 _ if !ailing.contains(&*container.id) => Health::Healthy,
-                Some(Health::Unhealthy) => Health::Unhealthy,
-                None | Some(Health::None | Health::Starting | Health::Healthy) => Health::Starting,
+                Some(Health::Healthy | Health::Unhealthy) => Health::Unhealthy,
+                None | Some(Health::None | Health::Starting) => Health::Starting,
             };
         }
     }
@@ -448,6 +492,10 @@ impl View {
         self.unindex(slot);
         if let Some(entry) = self.entries.try_remove(slot) {
             self.by_id.remove(&entry.container.id);
+            // A rename, and a check that has ended, are still to be looked at: that is not for who has the slot next.
+            if let Some(at) = entry.look {
+                self.looks.remove(&(at, slot));
+            }
             self.recent.retain(|(_, other, _)| *other != slot);
         }
     }
@@ -468,9 +516,14 @@ impl View {
         let mut slots: Vec<usize> = std::mem::take(&mut self.suspects).into_iter().collect();
         while let Some(&(at, slot)) = self.looks.first().filter(|(at, _)| *at <= now) {
             self.looks.remove(&(at, slot));
+            debug_assert_eq!(self.entries.get(slot).map(|entry| entry.look), Some(Some(at)), "the index of looks is of others");
             if let Some(entry) = self.entries.get_mut(slot) {
                 entry.look = None;
-                entry.looks = entry.looks.saturating_add(1);
+                if entry.outcome[0].is_some_and(|outcome| outcome <= at) {
+                    entry.outcome = [entry.outcome[1], None];
+                } else {
+                    entry.looks = entry.looks.saturating_add(1);
+                }
             }
             self.schedule(slot);
             slots.push(slot);
@@ -550,6 +603,8 @@ impl View {
             suspect: false,
             removed: false,
             has_check: None,
+            is_checked: false,
+            outcome: [None; 2],
             look: None,
             young: None,
         };

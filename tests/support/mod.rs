@@ -15,6 +15,9 @@
     reason = "a test may stop, and lives in the world"
 )]
 
+pub mod prober;
+pub mod real;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -38,6 +41,20 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "in {PATIENCE:?} never: {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Says that a test is skipped, and why; where `CI` is `true` nothing may be missing, and it fails instead. Gives false, for whoever
+/// asks whether it is possible.
+pub fn skipped(why: &str) -> bool {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+    eprintln!("skipped: {why}");
+    false
+}
+
+/// Whether that program is there; if not, the test is skipped.
+pub fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    there || skipped(&format!("there is no {program} here"))
 }
 
 /// A folder that goes with its owner.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use support::prober::{self, Events, Kinds, LIFE, Prober, held_against, is_one_of};
-use support::real::{BUSYBOX, busybox};
+use support::real::{BUSYBOX, busybox, for_a_while};
 use support::{Daemon, Folder, eventually, is_there, program, skipped};
 
 /// The app, and the container that is its only one unless a test makes more.
@@ -93,6 +93,8 @@ impl Drop for Podman {
             let _ = service.kill();
             let _ = service.wait();
         }
+        // What cleans up behind a container may still be at it, and write.
+        let _ = for_a_while(|| fs::remove_dir_all(self.folder.path()).is_ok() || !self.folder.path().exists());
     }
 }
 

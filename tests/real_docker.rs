@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -16,82 +15,13 @@ mod support;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::prober::{self, Events, Kinds, LIFE, Prober, held_against, is_one_of};
-use support::real::{Container, Dockerd, Image, docker, for_a_while, is_possible, missing};
-use support::{Answer, Daemon, PREFIX, eventually, program};
-
-/// A daemon on the real socket, and an app of which nobody else has ever heard.
-struct Stage {
-    daemon: Daemon,
-    image: Arc<Image>,
-    app: String,
-}
-
-impl Stage {
-    /// None if there is no dockerd to ask.
-    fn set(args: &[&str]) -> Option<Self> {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        if !is_possible(missing()) {
-            return None;
-        }
-        let host = env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
-        let daemon =
-            Daemon::spawn_with(program(), &[&["-bind", "127.0.0.1:0", "-docker-timeout", "20s", "-docker-host", &host], args].concat());
-        let app = format!("chc_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Some(Self { daemon, image: Image::get(), app })
-    }
-
-    fn name(&self, number: u32) -> String {
-        format!("{}-{number}", self.app)
-    }
-
-    /// A container of the app's that sleeps.
-    fn sleeper(&self, number: u32, args: &[&str]) -> Container {
-        Container::run(&self.name(number), args, &self.image, &["sleep", "1000"])
-    }
-
-    fn ask(&self) -> Answer {
-        self.daemon.app(&self.app)
-    }
-
-    fn is_live(&self) {
-        is_live(&self.daemon);
-    }
-
-    /// Somebody who asks about the app all the while.
-    fn probed(&self) -> Prober {
-        Prober::start(self.daemon.address(), std::slice::from_ref(&self.app))
-    }
-
-    /// Waits until the app is up in that container.
-    fn is_up(&self, number: u32) {
-        eventually("it is up", || {
-            let answer = self.ask();
-            answer.status == 200 && answer.json()["message"]["names"] == self.name(number)
-        });
-    }
-
-    /// Waits until the app is down for that reason. On Docker 20.10 a list may call a container running for a second after its
-    /// death, so that this cannot be asserted of the first probe.
-    fn is_down(&self, number: u32, reason: &str, words: &str) {
-        let begin = format!("{} is {reason}: {words}", self.name(number));
-        let mut last = None;
-        for_a_while(|| {
-            let answer = self.ask();
-            let json = answer.json();
-            let message = json["message"].as_str().unwrap_or("").to_owned();
-            let is_so = answer.verdict() == (503, 12, reason.to_owned()) && message.starts_with(&begin);
-            last = Some(answer);
-            is_so
-        })
-        .unwrap_or_else(|| panic!("never {begin:?}, but {last:?}"));
-    }
-}
+use support::real::{Container, Dockerd, docker};
+use support::stage::Stage;
+use support::{Daemon, PREFIX, eventually};
 
 #[test]
 fn an_app_is_told_of_as_docker_itself_does() {
@@ -569,7 +499,7 @@ impl Kept {
     fn dies_and_comes_back(args: &[&'static str], signal: &str, once: &[&str], always: &[&str]) {
         let Some(mut kept) = Self::start(args) else { return };
         let (daemon, prober) = kept.daemon(&[]);
-        is_live(&daemon);
+        daemon.is("live");
         are_told(&prober, &BOTH, "200");
         let began = prober::unix();
         kept.dockerd.signal(signal);
@@ -579,7 +509,7 @@ impl Kept {
         }
         kept.dockerd.restart();
         let back = prober::unix();
-        is_live(&daemon);
+        daemon.is("live");
         let last = |transcript: &str| transcript.rsplit(" -> ").next().unwrap().to_owned();
         for (app, allowed) in [("once", once), ("always", always)] {
             prober.is_told(app, &last(allowed[0]));
@@ -598,10 +528,6 @@ fn are_told(prober: &Prober, apps: &[impl AsRef<str>], told: &str) {
     for app in apps {
         prober.is_told(app.as_ref(), told);
     }
-}
-
-fn is_live(daemon: &Daemon) {
-    eventually("it is live", || daemon.counter("docker_state{state=\"live\"}") == 1);
 }
 
 const GOES_ON: [&str; 1] = ["200 -> 200 stale -> 200"];
@@ -633,7 +559,7 @@ fn a_dockerd_that_is_killed_takes_its_containers_with_it_when_it_comes_back() {
 fn a_dockerd_that_hangs_is_found_out_and_what_happened_meanwhile_is_told_when_it_goes_on() {
     let Some(mut kept) = Kept::start(&[]) else { return };
     let (daemon, prober) = kept.daemon(&["-docker-timeout", "1s", "-resync", "500ms"]);
-    is_live(&daemon);
+    daemon.is("live");
     prober.is_told("once", "200");
     let pid = kept.dockerd.docker(&["inspect", "--format", "{{.State.Pid}}", &kept.once]);
     kept.dockerd.signal("STOP");

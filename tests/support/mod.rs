@@ -17,6 +17,7 @@
 
 pub mod prober;
 pub mod real;
+pub mod stage;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

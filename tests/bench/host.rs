@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::rivals::pin;
-use super::support::{self, Daemon, FakeDocker, container, container_id, eventually, send_list};
+use super::support::{Daemon, FakeDocker, PREFIX, container, container_id, eventually, send_list};
 
 /// The load and the scripted Docker run on one processor, whatever is measured on another one, if there are two.
 const OURS: usize = 0;
@@ -40,15 +40,23 @@ pub fn name(number: usize) -> String {
     format!("{}-1709878117", app(number))
 }
 
-pub fn app(number: usize) -> String {
+fn app(number: usize) -> String {
     format!("bk_app{number}")
 }
 
-/// What a process has used of a processor (the first figure of `/proc/PID/schedstat`, in nanoseconds).
+/// Where that app is probed.
+pub fn path(number: usize) -> String {
+    format!("{PREFIX}/apps/health/{}", app(number))
+}
+
+/// What a process, whose one thread waits, has used of a processor (the first figure of `/proc/PID/schedstat`, in nanoseconds).
 pub fn processor_time(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
+
+/// Nothing but what is measured is to happen.
+pub const QUIET: [&str; 2] = ["-resync", "1h"];
 
 /// A Docker with so many running containers, and a server whose view of them is live, or blind if the stream is refused.
 pub fn start(containers: usize, status: &str, live: bool, args: &[&str]) -> (FakeDocker, Daemon) {
@@ -56,14 +64,17 @@ pub fn start(containers: usize, status: &str, live: bool, args: &[&str]) -> (Fak
     if live {
         docker.open_stream();
     }
-    let args: Vec<_> = ["-resync", "1h"].iter().chain(args).copied().collect();
-    let daemon = elsewhere(|| Daemon::start(&docker.path(), &args));
-    let state = if live { "live" } else { "blind" };
+    let daemon = elsewhere(|| Daemon::start(&docker.path(), args));
+    knows(&daemon, containers, if live { "live" } else { "blind" });
+    (docker, daemon)
+}
+
+/// Waits until it knows so many containers, its view being in that state.
+pub fn knows(daemon: &Daemon, containers: usize, state: &str) {
     eventually(state, || {
-        let metrics = daemon.get(&format!("{}/metrics", support::PREFIX));
+        let metrics = daemon.get(&format!("{PREFIX}/metrics"));
         metrics.counter(&format!("docker_state{{state=\"{state}\"}}")) == 1 && metrics.counter("containers") == containers as u64
     });
-    (docker, daemon)
 }
 
 /// A Docker that lists so many running containers, all of them or those it is asked about. Nothing is put together while it is

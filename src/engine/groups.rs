@@ -53,8 +53,8 @@ fn key(container: &Container) -> Option<&[u8]> {
 pub struct Group {
     /// By what, and which container.
     members: Vec<(By, usize)>,
-    /// The verdict on them, until one of them changes.
-    pub(super) verdict: Option<Verdict>,
+    /// The verdict on them, until one of them changes. Boxed, since each place in the map takes as much, and few are asked about.
+    pub(super) verdict: Option<Box<Verdict>>,
     /// How many containers are among all apps under this name.
     keyed: usize,
     /// It is one of `--apps`.

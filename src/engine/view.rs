@@ -519,9 +519,9 @@ impl View {
                 fault: entry.fault(*health).or(entry.suspect.then_some(Reason::Starting)),
             });
             let answer = verdict::judge(app, members, *policy).unwrap_or(Answer::NoContainer { app: *app, expected: group.expected });
-            group.verdict = Some(Verdict { answer, rendered: None });
+            group.verdict = Some(Box::new(Verdict { answer, rendered: None }));
         }
-        group.verdict.as_mut()
+        group.verdict.as_deref_mut()
     }
 
     /// How many containers are known.

@@ -290,7 +290,11 @@ impl Object for Listed {
         let container = &mut self.container;
         match key {
             "Id" => container.id = value(map)?,
-            "Names" => container.names = value::<Vec<String>, A>(map)?.iter().filter_map(own_name).take(limits::NAMES).collect(),
+            "Names" => {
+                container.names = value::<Vec<String>, A>(map)?.iter().filter_map(own_name).take(limits::NAMES).collect();
+                // Nearly always there is one, and room for four was made.
+                container.names.shrink_to_fit();
+            }
             "Image" => container.image = text(map)?,
             "Command" => container.command = text(map)?,
             "Created" => container.created = value(map)?,

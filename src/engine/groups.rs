@@ -56,7 +56,7 @@ pub struct Group {
     /// The verdict on them, until one of them changes. Boxed, since each place in the map takes as much, and few are asked about.
     pub(super) verdict: Option<Box<Verdict>>,
     /// How many containers are among all apps under this name.
-    keyed: usize,
+    keyed: u32,
     /// It is one of `--apps`.
     pub(super) expected: bool,
     /// It is among [`Groups::changed`].
@@ -89,7 +89,7 @@ pub struct Row {
     /// Why it is down, if it is.
     pub fault: Option<Reason>,
     /// How many containers answer to its name.
-    pub containers: usize,
+    pub containers: u32,
     /// When it last went up or down, in seconds of Unix time; if that has not been seen, when the container shown was created.
     pub since: i64,
 }
@@ -108,7 +108,7 @@ pub struct Standing {
 impl Standing {
     /// Takes what is so now. `created` is when the container shown was created. Says whether the row has changed, and whether
     /// the app went up or down.
-    pub(super) fn stands(&mut self, fault: Option<Reason>, containers: usize, created: Option<i64>, unix: i64) -> (bool, bool) {
+    pub(super) fn stands(&mut self, fault: Option<Reason>, containers: u32, created: Option<i64>, unix: i64) -> (bool, bool) {
         let mut turns = false;
         if fault != Some(Reason::Checking) {
             let up = fault.is_none();
@@ -174,6 +174,8 @@ impl Groups {
             if let Some(group) = self.group(name)
                 && group.members.last().is_none_or(|(_, last)| *last != slot)
             {
+                // Nearly always there is one, and room for four would be made.
+                group.members.reserve_exact(1);
                 group.members.push((by, slot));
             }
             self.touch(name);
@@ -224,7 +226,11 @@ impl Groups {
 
     /// The next name about which something has changed.
     pub(super) fn next_changed(&mut self) -> Option<Box<[u8]>> {
-        let name = self.changed.pop()?;
+        let Some(name) = self.changed.pop() else {
+            // After a list of all it has held every name.
+            self.changed.shrink_to(64);
+            return None;
+        };
         if let Some(group) = self.by_name.get_mut(&name) {
             group.changed = false;
         }

@@ -80,7 +80,7 @@ impl Engine {
             }
             return was.is_some();
         }
-        let containers = group.members().count();
+        let containers = u32::try_from(group.members().count()).unwrap_or(u32::MAX);
         let (mut fault, created) = match self.verdict(&app).map(|verdict| &verdict.answer) {
             Some(Answer::Up(shown)) => (None, Some(shown.container.created)),
             Some(Answer::Down(reason, shown)) => (Some(*reason), Some(shown.container.created)),
@@ -88,6 +88,8 @@ impl Engine {
         };
         fault = away.or(fault);
         let Some(group) = self.view.groups.get_mut(name) else { return false };
+        // It has a copy of the container, which not every app is worth: the first probe makes it anew.
+        group.verdict = None;
         let (has_changed, turns) = group.standing.stands(fault, containers, created, unix);
         if turns && fault.is_none_or(|fault| Some(fault) != away) {
             self.actions.push_back(Action::Turned(app, fault));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::host::{self, QUIET, processor_time};
 use super::load::Load;
-use super::table::{Table, grouped};
+use super::table::{Table, grouped, time};
 
 const TIME: Duration = Duration::from_secs(3);
 
@@ -17,7 +17,7 @@ pub fn measure(table: &mut Table) {
             let sample = load.run(TIME);
             let used = processor_time(daemon.pid()).saturating_sub(used) / u32::try_from(sample.answers).unwrap();
             let lists = (docker.connections() - lists) as f64 / sample.answers as f64;
-            format!("{used:.0?} of CPU, {lists:.2} Docker lists each, {} a second", grouped(sample.per_second() as u64))
+            format!("{} of CPU, {lists:.2} Docker lists each, {} a second", time(used), grouped(sample.per_second() as u64))
         });
         let [alone, together] = figures;
         let what = format!("a probe without events (each waits for a list), {} containers", grouped(containers as u64));

@@ -58,6 +58,7 @@ fn main() {
     }
     let wanted: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     host::stay_here();
+    let others = host::load_average();
     let started = Instant::now();
     let mut table = Table::default();
     for (name, measure) in PARTS {
@@ -68,4 +69,7 @@ fn main() {
     }
     table.print();
     println!("It took {} s.", started.elapsed().as_secs());
+    if others > 0.5 {
+        println!("THE MACHINE WAS BUSY, with a load of {others} before it began: all times are disturbed.");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::host::{self, QUIET};
 use super::probes::median;
 use super::support::eventually;
-use super::table::Table;
+use super::table::{Table, time};
 
 const DEATHS: usize = 200;
 const BUDGET: Duration = Duration::from_millis(5);
@@ -30,5 +30,5 @@ pub fn measure(table: &mut Table) {
         .collect();
     let (middle, worst) = (median(times.clone()), *times.iter().max().unwrap());
     let what = format!("Docker's event of a death to the first 503, worst of {DEATHS}");
-    table.add(&what, format!("{worst:.0?}, median {middle:.0?}"), "5 ms", worst <= BUDGET);
+    table.add(&what, format!("{}, median {}", time(worst), time(middle)), "5 ms", worst <= BUDGET);
 }

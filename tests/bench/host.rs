@@ -35,6 +35,11 @@ pub fn elsewhere<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
+/// How many processes wanted a processor in the last minute.
+pub fn load_average() -> f64 {
+    fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
 /// The name of the container of that number, and of its app.
 pub fn name(number: usize) -> String {
     format!("{}-1709878117", app(number))

@@ -9,7 +9,7 @@ use super::host;
 use super::load;
 use super::probes::median;
 use super::support::{PATIENCE, PREFIX, free_port, program};
-use super::table::{Table, grouped};
+use super::table::{Table, grouped, time};
 
 const SIZE: u64 = 1_572_864;
 const STARTS: usize = 50;
@@ -25,7 +25,7 @@ pub fn measure(table: &mut Table) {
     let times: Vec<_> = (0..STARTS).map(|_| start(program().args(["-docker-host", &address]))).collect();
     let (middle, worst) = (median(times.clone()), *times.iter().max().unwrap());
     let what = format!("start to the first answer, median of {STARTS}");
-    table.add(&what, format!("{middle:.1?}, worst {worst:.1?}"), "10 ms", middle <= START);
+    table.add(&what, format!("{}, worst {}", time(middle), time(worst)), "10 ms", middle <= START);
 }
 
 /// From just before the process is made to its first answer.

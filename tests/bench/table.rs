@@ -1,5 +1,7 @@
 //! The figures, each beside its budget, as the README has them.
 
+use std::time::Duration;
+
 /// Rows in the order in which they were found: what, how much, its budget, whether that is met.
 #[derive(Default)]
 pub struct Table(Vec<[String; 4]>);
@@ -39,6 +41,16 @@ impl Table {
                 println!("BUDGET MISSED: {what}: {measured}; the budget is {budget}");
             }
         }
+    }
+}
+
+/// A time as people write it.
+pub fn time(time: Duration) -> String {
+    let micros = time.as_nanos() as f64 / 1000.0;
+    match micros {
+        ..100.0 => format!("{micros:.1} µs"),
+        ..1000.0 => format!("{micros:.0} µs"),
+        _ => format!("{:.1} ms", micros / 1000.0),
     }
 }
 

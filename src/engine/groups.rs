@@ -61,8 +61,8 @@ pub struct Group {
     pub(super) expected: bool,
     /// It is among [`Groups::changed`].
     changed: bool,
-    /// How it stands among all apps.
-    pub(super) standing: Standing,
+    /// How it stands, if it is among all apps: half of the names in the map are not.
+    pub(super) standing: Option<Box<Standing>>,
 }
 
 impl Group {
@@ -95,31 +95,31 @@ pub struct Row {
 }
 
 /// How an app stands, and has stood.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Standing {
-    /// As it was last told; none: it is not among all apps.
-    pub(super) row: Option<Row>,
+    /// As it was last told.
+    pub(super) row: Row,
     /// Whether it was up when that was last known: while it is being checked it is not.
     up: Option<bool>,
     /// When that last changed.
     turned: Option<i64>,
 }
 
-impl Standing {
-    /// Takes what is so now. `created` is when the container shown was created. Says whether the row has changed, and whether
+impl Group {
+    /// Takes how it stands now. `created` is when the container shown was created. Says whether the row has changed, and whether
     /// the app went up or down.
     pub(super) fn stands(&mut self, fault: Option<Reason>, containers: u32, created: Option<i64>, unix: i64) -> (bool, bool) {
-        let mut turns = false;
-        if fault != Some(Reason::Checking) {
-            let up = fault.is_none();
-            turns = self.up.replace(up).is_some_and(|was| was != up);
-            if turns {
-                self.turned = Some(unix);
-            }
-        }
-        let since = self.turned.or(created).unwrap_or_else(|| *self.turned.insert(unix));
-        let row = Row { fault, containers, since };
-        (self.row.replace(row) != Some(row), turns)
+        let was = self.standing.as_deref();
+        let knows = (fault != Some(Reason::Checking)).then_some(fault.is_none());
+        let was_up = was.and_then(|was| was.up);
+        let turns = was_up.is_some_and(|was| knows.is_some_and(|up| up != was));
+        let turned = if turns { Some(unix) } else { was.and_then(|was| was.turned) };
+        // Of one that never had a container nothing is known but that it was looked for.
+        let turned = turned.or(created.is_none().then_some(unix));
+        let row = Row { fault, containers, since: turned.or(created).unwrap_or(unix) };
+        let has_changed = was.is_none_or(|was| was.row != row);
+        self.standing = Some(Box::new(Standing { row, up: knows.or(was_up), turned }));
+        (has_changed, turns)
     }
 }
 
@@ -164,7 +164,7 @@ impl Groups {
 
     /// All that are among all apps, in no order.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
-        self.by_name.iter().filter_map(|(name, group)| Some((std::str::from_utf8(name).ok()?, group.standing.row.as_ref()?)))
+        self.by_name.iter().filter_map(|(name, group)| Some((std::str::from_utf8(name).ok()?, &group.standing.as_ref()?.row)))
     }
 
     /// A container has come, or has other names now.

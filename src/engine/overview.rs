@@ -73,7 +73,7 @@ impl Engine {
         };
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         if !group.is_listed() {
-            let was = group.standing.row.take();
+            let was = group.standing.take().map(|standing| standing.row);
             self.view.groups.tidy(name);
             if was.is_some_and(|row| row.fault.is_none()) {
                 self.actions.push_back(Action::Turned(app, Some(Reason::NoContainer)));
@@ -90,7 +90,7 @@ impl Engine {
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         // It has a copy of the container, which not every app is worth: the first probe makes it anew.
         group.verdict = None;
-        let (has_changed, turns) = group.standing.stands(fault, containers, created, unix);
+        let (has_changed, turns) = group.stands(fault, containers, created, unix);
         if turns && fault.is_none_or(|fault| Some(fault) != away) {
             self.actions.push_back(Action::Turned(app, fault));
         }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::to_writer;
 
+use crate::config::CheckUrl;
 use crate::docker::Fault;
-use crate::engine::{Answer, Shown};
+use crate::engine::{Answer, AppName, CheckFault, Shown};
 use crate::http::Bad;
 use crate::http::response::Broken;
 use crate::limits;
@@ -17,6 +18,10 @@ pub struct Words {
     pub docker: String,
     /// How long it may take.
     pub docker_timeout: Duration,
+    /// How apps are checked, if they are.
+    pub check: Option<CheckUrl>,
+    /// How long that may take.
+    pub check_timeout: Duration,
     /// What stands before each path.
     pub prefix: String,
     /// Whether `command` is left empty.
@@ -40,6 +45,11 @@ impl Words {
                 let colon = if container.status.is_empty() { "" } else { ": " };
                 let message = format!("{name} is {}{colon}{}", reason.word(), container.status);
                 error(503, 12, reason.word(), &message)
+            }
+            Answer::Checking(container) => error(503, 12, "checking", &format!("{container} is up, and its first check has not ended yet")),
+            Answer::CheckFailed(failed) => {
+                let message = format!("{} is up, but {}", failed.container, self.check(&failed.app, failed.fault));
+                error(503, 12, "check-failed", &message)
             }
             Answer::NoContainer(app) => {
                 let app = app.as_str();
@@ -65,7 +75,7 @@ impl Words {
                     &format!("no such path; there are {prefix}/health, {prefix}/apps/health/<app>, {prefix}/ready and {prefix}/metrics"),
                 )
             }
-            Answer::Busy => error(503, 503, "busy", "too many wait for Docker already"),
+            Answer::Busy => error(503, 503, "busy", "too many wait already"),
         }
     }
 
@@ -97,6 +107,26 @@ impl Words {
         text(&mut out, &container.status);
         out.extend_from_slice(b"}}");
         out
+    }
+
+    /// What is wrong with an app's answer.
+    #[must_use]
+    pub fn check(&self, app: &AppName, fault: CheckFault) -> String {
+        let get = self.check.as_ref().map_or_else(String::new, |url| format!("GET {}", url.of(app)));
+        match fault {
+            CheckFault::Status(status) => format!("{get} answered {status}"),
+            CheckFault::Late => format!("{get} did not answer within {}", humantime::format_duration(self.check_timeout)),
+            CheckFault::Refused => format!("{get} failed: connection refused"),
+            CheckFault::NoSocket => format!("{get} failed: no such socket"),
+            CheckFault::Denied => format!("{get} failed: permission denied"),
+            CheckFault::Full => format!("{get} failed: the queue of the socket is full"),
+            CheckFault::Unreachable(number) | CheckFault::Ours(number) => {
+                format!("{get} failed: {}", std::io::Error::from_raw_os_error(number))
+            }
+            CheckFault::Reset => format!("{get} reset the connection"),
+            CheckFault::Closed => format!("{get} closed the connection without an answer"),
+            CheckFault::Malformed => format!("{get} answered something that is not HTTP"),
+        }
     }
 
     /// What is wrong with Docker, and what would be right.
@@ -211,7 +241,14 @@ mod tests {
     use crate::engine::{AppName, Reason};
 
     fn words() -> Words {
-        Words { docker: "/var/run/docker.sock".into(), docker_timeout: Duration::from_secs(5), prefix: "/chc".into(), hide_command: false }
+        Words {
+            docker: "/var/run/docker.sock".into(),
+            docker_timeout: Duration::from_secs(5),
+            prefix: "/chc".into(),
+            hide_command: false,
+            check: None,
+            check_timeout: Duration::from_secs(3),
+        }
     }
 
     fn shown() -> Box<Shown> {
@@ -264,7 +301,7 @@ mod tests {
                 "not-found",
                 "no such path; there are /chc/health, /chc/apps/health/<app>, /chc/ready and /chc/metrics",
             ),
-            (Answer::Busy, 503, 503, "busy", "too many wait for Docker already"),
+            (Answer::Busy, 503, 503, "busy", "too many wait already"),
             (
                 unknown(Fault::Denied),
                 503,

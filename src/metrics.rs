@@ -117,6 +117,10 @@ pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers
     out.one("probes_total", "Probes of apps.", engine.probes);
     out.one("probes_timed_out_total", "Probes that waited for Docker as long as they may.", engine.timeouts);
     out.one("probes_busy_total", "Probes refused since too many waited.", engine.busy);
+    out.one("checks_total", "Checks of apps sent.", engine.checks);
+    let faults = engine::CheckFault::KINDS.iter().map(|kind| label("why", kind)).zip(engine.check_faults);
+    out.family("check_failures_total", "counter", "Checks of apps that failed.", faults);
+    out.one("probes_unchecked_total", "Probes that waited for the first check of an app as long as they may.", engine.unchecked);
     out.family("http_clients", "gauge", "Connections of clients.", [(String::new(), traffic.clients)]);
     out.one("http_clients_accepted_total", "Connections accepted.", traffic.accepted);
     out.one("http_clients_extra_total", "Connections accepted beyond max-clients, to be told what is at hand.", traffic.extra);

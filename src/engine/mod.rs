@@ -6,6 +6,7 @@
 //! | `route`   | a path to a [`Route`] |
 //! | `contact` | whether Docker can be asked, and when again |
 //! | `questions` | what is asked of Docker, and what comes of it |
+//! | `check`   | which app is checked when, and what came of it |
 //! | `answer`  | what a client is told |
 //! | `view`    | what is known of each container, and how far to trust it |
 //! | `verdict` | facts to an [`Answer`] |
@@ -20,11 +21,12 @@
 //! | stale | Docker was found gone, for no longer than the grace | is answered from memory, and told so | Docker answers, or the grace is over |
 //! | down | gone for longer, or nothing is known | is told what is wrong | Docker answers |
 //!
-//! The world tells the engine what happened ([`Engine::asked`], [`Engine::docker_said`], [`Engine::docker_told`], [`Engine::due`]),
-//! each time with the present instant, and carries out its actions ([`Engine::next_action`]) until there are none.
+//! The world tells the engine what happened ([`Engine::asked`], [`Engine::docker_said`], [`Engine::docker_told`], [`Engine::check_told`],
+//! [`Engine::check_said`], [`Engine::due`]), each time with the present instant, and carries out its actions ([`Engine::next_action`]) until there are none.
 
 mod answer;
 pub mod app;
+mod check;
 pub mod contact;
 mod questions;
 pub mod route;
@@ -38,6 +40,8 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Reason};
 pub use app::AppName;
+use check::Checks;
+pub use check::{CheckFailed, CheckFault, CheckSettings};
 use contact::Contact;
 pub use route::Route;
 pub use verdict::{DockerHealth, Policy, Shown};
@@ -73,7 +77,9 @@ pub enum Action {
     Metrics(Ticket),
     /// Ask Docker.
     Ask(FlightId, Question, Option<ApiVersion>),
-    /// Whatever comes of that question, it is no longer wanted.
+    /// Check an app.
+    Check(FlightId, AppName),
+    /// Whatever comes of that question, or check, it is no longer wanted.
     Forget(FlightId),
     /// Say in the log that Docker answers, which it did not before.
     DockerFound,
@@ -83,10 +89,12 @@ pub enum Action {
     Blind(Fault),
     /// Say in the log that Docker does not answer, and why, which was not so before.
     DockerLost(Fault),
+    /// Say in the log that the check of an app fails, or is good again.
+    Checked(AppName, Result<(), CheckFault>),
 }
 
 /// What the operator chose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How long Docker may take, and a probe wait.
     pub docker_timeout: Duration,
@@ -98,6 +106,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What HEALTHCHECK means.
     pub docker_health: DockerHealth,
+    /// How apps are checked, if they are.
+    pub check: Option<CheckSettings>,
 }
 
 /// What was counted.
@@ -121,6 +131,12 @@ pub struct Counts {
     pub timeouts: u64,
     /// Probes refused since there was no room to wait.
     pub busy: u64,
+    /// Checks of apps sent.
+    pub checks: u64,
+    /// Those that failed, in the order of [`CheckFault::KINDS`].
+    pub check_faults: [u64; CheckFault::KINDS.len()],
+    /// Probes that waited for a first check as long as they may.
+    pub unchecked: u64,
 }
 
 /// How far the view is trusted.
@@ -168,6 +184,8 @@ pub struct Engine {
     look: Option<Look>,
     /// Probes that wait for what such a question brings.
     open: VecDeque<Waiter>,
+    /// None unless apps are checked.
+    checks: Option<Checks>,
     /// When a list is asked for though nobody probes: at the start, after a failure, and each `resync`.
     resync_at: Instant,
     /// A list that was asked for before then does not do: something was missed.
@@ -190,11 +208,12 @@ struct Waiter {
 impl Engine {
     /// An engine that knows nothing and asks for its first list at once. `unix` is the present Unix time.
     #[must_use]
-    pub fn new(settings: Settings, seed: u64, now: Instant, unix: Duration) -> Self {
+    pub fn new(mut settings: Settings, seed: u64, now: Instant, unix: Duration) -> Self {
+        let checks = settings.check.take().map(|check| Checks::new(check, now));
         Self {
-            settings,
             contact: Contact::new(seed),
-            view: View::new(settings.policy, settings.docker_health),
+            view: View::new(settings.policy, settings.docker_health, checks.is_some()),
+            settings,
             has_facts: false,
             gone_since: None,
             was_away: false,
@@ -209,6 +228,7 @@ impl Engine {
             behind: VecDeque::new(),
             look: None,
             open: VecDeque::new(),
+            checks,
             resync_at: now,
             missed: Tick::default(),
             longest: Duration::ZERO,
@@ -242,8 +262,8 @@ impl Engine {
         let Waiter { ticket, app, .. } = waiter;
         let trust = self.trust(now);
         let action = match trust {
-            Trust::Live if !self.view.is_open(&app) => Action::Verdict(ticket, app, false),
-            Trust::Stale => Action::Verdict(ticket, app, true),
+            Trust::Live if !self.view.is_open(&app) => return self.tell(ticket, app, false, may_wait, now),
+            Trust::Stale => return self.tell(ticket, app, true, may_wait, now),
             Trust::Live | Trust::Blind | Trust::Down => match self.contact.last() {
                 Some(Err(fault)) if self.contact.rests_until(now).is_some() => Action::Answer(ticket, Answer::Unknown(fault.clone())),
                 _ if !may_wait => {
@@ -258,7 +278,8 @@ impl Engine {
 
     fn waiting(&self) -> usize {
         let listed = self.list.as_ref().map_or(0, |list| list.waiting.len());
-        listed.saturating_add(self.behind.len()).saturating_add(self.open.len())
+        let checked = self.checks.as_ref().map_or(0, Checks::waiting);
+        listed.saturating_add(self.behind.len()).saturating_add(self.open.len()).saturating_add(checked)
     }
 
     fn readiness(&self, now: Instant) -> Answer {
@@ -282,7 +303,11 @@ impl Engine {
 
     /// The present verdict on an app.
     pub fn verdict(&mut self, app: &AppName) -> Option<&mut Verdict> {
-        self.view.verdict(app)
+        let verdict = self.view.verdict(app)?;
+        Some(match &mut self.checks {
+            Some(checks) => checks.verdict(app, verdict),
+            None => verdict,
+        })
     }
 
     // ---- Time.
@@ -290,6 +315,7 @@ impl Engine {
     /// Does what is due.
     pub fn due(&mut self, now: Instant) {
         self.questions_due(now);
+        self.checks_due(now);
         let waiting = self.list.as_mut().map(|list| &mut list.waiting);
         for queue in [waiting, Some(&mut self.behind), Some(&mut self.open)].into_iter().flatten() {
             while let Some(waiter) = queue.pop_front_if(|waiter| waiter.due <= now) {
@@ -305,6 +331,9 @@ impl Engine {
         if self.actions.is_empty() && self.contact.rests_until(now).is_none() {
             self.ask_what_is_open(now);
         }
+        if self.actions.is_empty() {
+            self.send_checks(now);
+        }
         self.actions.pop_front()
     }
 
@@ -314,7 +343,8 @@ impl Engine {
         let first = |queue: &VecDeque<Waiter>| queue.front().map(|waiter| waiter.due);
         let waiting = self.list.as_ref().map(|list| &list.waiting);
         let queues = [waiting, Some(&self.behind), Some(&self.open)].into_iter().flatten().filter_map(first);
-        queues.chain(self.next_question(now)).min()
+        let check = self.checks.as_ref().and_then(Checks::next_deadline);
+        queues.chain(self.next_question(now)).chain(check).min()
     }
 
     /// What was counted.
@@ -336,6 +366,7 @@ enum Plant {
     BelieveTheListAfterDeath,
     ForgetASuspect,
     AnswerFromAnOlderList,
+    KeepAResultOverADeath,
 }
 
 #[cfg(test)]

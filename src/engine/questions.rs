@@ -179,6 +179,7 @@ impl Engine {
                 self.resync_at = self.resync_at.min(now + limits::UNREPLAYED_PAUSE);
             }
         }
+        self.recheck(now);
         // The first waited for this list, unless something was missed since it was asked for. Whoever came after that goes on
         // waiting, unless events tell the rest.
         let behind = std::mem::take(&mut self.behind);
@@ -197,6 +198,7 @@ impl Engine {
                 };
                 self.view.landed_about(&look.ids, listed.containers, &look.flight.asked);
                 self.reached();
+                self.recheck(now);
                 self.settle_open(now);
             }
             Err(fault) => {
@@ -217,7 +219,7 @@ impl Engine {
         let live = self.trust(now) == Trust::Live;
         for (waiter, has_list) in waiters {
             match (self.view.is_open(&waiter.app), live || has_list) {
-                (false, true) => self.actions.push_back(Action::Verdict(waiter.ticket, waiter.app, false)),
+                (false, true) => self.tell(waiter.ticket, waiter.app, false, true, now),
                 (true, _) if live => self.open.push_back(waiter),
                 _ => self.behind.push_back(waiter),
             }
@@ -249,10 +251,14 @@ impl Engine {
             let late = waiting.len().saturating_add(self.behind.len()).saturating_add(self.open.len());
             self.counts.timeouts = self.counts.timeouts.wrapping_add(late as u64);
         }
-        let told = waiting.into_iter().chain(self.behind.drain(..)).chain(self.open.drain(..));
-        self.actions.extend(told.map(|Waiter { ticket, app, .. }| {
-            if stale { Action::Verdict(ticket, app, true) } else { Action::Answer(ticket, Answer::Unknown(fault.clone())) }
-        }));
+        let (behind, open) = (std::mem::take(&mut self.behind), std::mem::take(&mut self.open));
+        for Waiter { ticket, app, .. } in waiting.into_iter().chain(behind).chain(open) {
+            if stale {
+                self.tell(ticket, app, true, true, now);
+            } else {
+                self.actions.push_back(Action::Answer(ticket, Answer::Unknown(fault.clone())));
+            }
+        }
         if self.contact.lost(fault.clone(), now) {
             self.actions.push_back(Action::DockerLost(fault));
         }
@@ -292,6 +298,7 @@ impl Engine {
                 self.last_event = Some((event.at, now));
                 if self.view.happened(event, now, self.comeback) {
                     count(&mut self.counts.events);
+                    self.recheck(now);
                     self.settle_open(now);
                 }
             }
@@ -403,7 +410,7 @@ impl Engine {
         Flight { id: self.next_id(), asked, due, silent: None }
     }
 
-    fn next_id(&mut self) -> FlightId {
+    pub(super) fn next_id(&mut self) -> FlightId {
         self.flights = self.flights.wrapping_add(1);
         FlightId(self.flights)
     }

@@ -128,13 +128,15 @@ pub struct View {
     suspects: BTreeSet<usize>,
     /// The events last read, so that a replayed one is known.
     recent: VecDeque<(u64, usize, What)>,
+    /// The names whose verdicts may have changed, if anybody wants to know.
+    touched: Option<Vec<Box<str>>>,
     tick: Tick,
 }
 
 impl View {
-    /// A view of nothing.
+    /// A view of nothing. It can keep in mind which names [`View::take_touched`] is to tell of.
     #[must_use]
-    pub fn new(policy: Policy, health: DockerHealth) -> Self {
+    pub fn new(policy: Policy, health: DockerHealth, touches: bool) -> Self {
         Self {
             policy,
             health,
@@ -144,6 +146,7 @@ impl View {
             looks: BTreeSet::new(),
             suspects: BTreeSet::new(),
             recent: VecDeque::new(),
+            touched: touches.then(Vec::new),
             tick: Tick(0),
         }
     }
@@ -275,7 +278,7 @@ impl View {
 
     fn suspect(&mut self, slot: usize, open: bool) {
         let open = open && !planted(Plant::ForgetASuspect);
-        let Self { entries, suspects, groups, .. } = self;
+        let Self { entries, suspects, groups, touched, .. } = self;
         let Some(entry) = entries.get_mut(slot) else { return };
         if open {
             suspects.insert(slot);
@@ -288,6 +291,7 @@ impl View {
                 if let Some(group) = groups.get_mut(key) {
                     group.verdict = None;
                 }
+                touch(touched, key);
             }
         }
     }
@@ -484,6 +488,18 @@ impl View {
         group.verdict.as_mut()
     }
 
+    /// The names whose verdicts may have changed since this was last asked.
+    pub fn take_touched(&mut self) -> Vec<Box<str>> {
+        self.touched.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// All apps, some of them more than once: the names of containers, without `-<digits>`.
+    #[must_use]
+    pub fn apps(&self) -> Vec<AppName> {
+        let entries = self.entries.iter().filter(|(_, entry)| !entry.removed);
+        entries.filter_map(|(_, entry)| keys(&entry.container).last()).filter_map(|key| AppName::parse(key.as_bytes())).collect()
+    }
+
     /// How many containers are known.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -518,9 +534,10 @@ impl View {
     }
 
     fn index(&mut self, slot: usize) {
-        let Self { entries, groups, .. } = self;
+        let Self { entries, groups, touched, .. } = self;
         let Some(entry) = entries.get(slot).filter(|entry| !entry.removed) else { return };
         for key in keys(&entry.container) {
+            touch(touched, key);
             if !groups.contains_key(key) {
                 groups.insert(key.into(), Group::default());
             }
@@ -535,9 +552,10 @@ impl View {
     }
 
     fn unindex(&mut self, slot: usize) {
-        let Self { entries, groups, .. } = self;
+        let Self { entries, groups, touched, .. } = self;
         let Some(entry) = entries.get(slot) else { return };
         for key in keys(&entry.container) {
+            touch(touched, key);
             let Some(group) = groups.get_mut(key) else { continue };
             group.members.retain(|&other| other != slot);
             group.verdict = None;
@@ -545,6 +563,12 @@ impl View {
                 groups.remove(key);
             }
         }
+    }
+}
+
+fn touch(touched: &mut Option<Vec<Box<str>>>, key: &str) {
+    if let Some(touched) = touched {
+        touched.push(key.into());
     }
 }
 

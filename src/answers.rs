@@ -237,8 +237,9 @@ fn text(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Address;
     use crate::docker::{ApiVersion, Container};
-    use crate::engine::{AppName, Reason};
+    use crate::engine::{CheckFailed, Reason};
 
     fn words() -> Words {
         Words {
@@ -388,6 +389,34 @@ mod tests {
             assert_eq!(told(&answer), (status, want));
         }
         assert_eq!(words().answer(&Answer::BadName).0, 400);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_app_that_is_checked() {
+        let app = AppName::parse(b"bk_iam").unwrap();
+        let check = Some(CheckUrl { address: Address::Tcp("127.0.0.1:8010".parse().unwrap()), path: "/o/{app}/".into() });
+        let words = Words { check, ..words() };
+        let cases = [
+            (CheckFault::Status(502), "answered 502"),
+            (CheckFault::Late, "did not answer within 3s"),
+            (CheckFault::Refused, "failed: connection refused"),
+            (CheckFault::NoSocket, "failed: no such socket"),
+            (CheckFault::Denied, "failed: permission denied"),
+            (CheckFault::Full, "failed: the queue of the socket is full"),
+            (CheckFault::Unreachable(113), "failed: No route to host (os error 113)"),
+            (CheckFault::Reset, "reset the connection"),
+            (CheckFault::Closed, "closed the connection without an answer"),
+            (CheckFault::Malformed, "answered something that is not HTTP"),
+        ];
+        for (fault, message) in cases {
+            let answer = Answer::CheckFailed(Box::new(CheckFailed { app, container: "bk_iam-1709878117".into(), fault }));
+            let message = format!("bk_iam-1709878117 is up, but GET http://127.0.0.1:8010/o/bk_iam/ {message}");
+            let want = format!(r#"{{"code":12,"status":"error","message":"{message}","reason":"check-failed"}}"#);
+            assert_eq!(words.answer(&answer), (503, want.into_bytes()));
+        }
+        let checking =
+            r#"{"code":12,"status":"error","message":"bk_iam-1 is up, and its first check has not ended yet","reason":"checking"}"#;
+        assert_eq!(words.answer(&Answer::Checking("bk_iam-1".into())), (503, checking.into()));
     }
 
     #[test]

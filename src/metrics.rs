@@ -171,11 +171,13 @@ mod tests {
         traffic.refused(Bad::Late);
         traffic.closed(Closed::Room);
         traffic.hit(inbound::Hits { pipeline: 2, unsent: 0, body: 0 });
-        let counts = engine::Counts { lists: 7, ..engine::Counts::default() };
+        let counts = engine::Counts { lists: 7, checks: 9, check_faults: [0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0], ..engine::Counts::default() };
         let text = String::from_utf8(text(&traffic, &counts, Trust::Live, 3)).unwrap();
         for line in [
             "container_healthcheck_docker_state{state=\"live\"} 1",
             "container_healthcheck_docker_lists_total 7",
+            "container_healthcheck_checks_total 9",
+            "container_healthcheck_check_failures_total{why=\"timeout\"} 4",
             "container_healthcheck_http_answers_total{code=\"503\"} 1",
             "container_healthcheck_http_requests_refused_total{fault=\"Late\",reason=\"timeout\"} 1",
             "container_healthcheck_http_clients_closed_total{why=\"room\"} 1",

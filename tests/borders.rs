@@ -92,17 +92,17 @@ const BORDERS: &[(&[&str], &[&str])] = &[
         &["slots.rs", "limits.rs"],
         &["mio", "std::net", "std::io", "Instant", "log::", "crate::http", "crate::docker", "crate::engine", "crate::io"],
     ),
-    (&["config.rs"], &["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]),
+    (&["config"], &["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]),
     (&["answers.rs", "metrics.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
     // The world is touched, and nothing is judged.
     (&["io"], &["serde", "httparse", "AppName::", "json!", "std::env", "Instant::now", "SystemTime::now"]),
     // One poll, one clock, one place for the environment.
     (
-        &["answers.rs", "check.rs", "config.rs", "docker", "engine", "http", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
+        &["answers.rs", "check.rs", "config", "docker", "engine", "http", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
         &["mio::", "Poll"],
     ),
     (
-        &["answers.rs", "check.rs", "config.rs", "docker", "engine", "http", "io", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
+        &["answers.rs", "check.rs", "config", "docker", "engine", "http", "io", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
         &["unsafe {", "todo!", "unimplemented!"],
     ),
 ];

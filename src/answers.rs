@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::to_writer;
 
+use crate::config::CheckUrl;
 use crate::docker::Fault;
 use crate::engine::groups::Row;
-use crate::engine::{Answer, Reason, Shown, Trust};
+use crate::engine::{Answer, AppName, CheckFault, Reason, Shown, Trust};
 use crate::http::Bad;
 use crate::http::response::Broken;
 use crate::limits;
@@ -20,6 +21,10 @@ pub struct Words {
     pub docker: String,
     /// How long it may take.
     pub docker_timeout: Duration,
+    /// How apps are checked, if they are.
+    pub check: Option<CheckUrl>,
+    /// How long that may take.
+    pub check_timeout: Duration,
     /// What stands before each path.
     pub prefix: String,
     /// Whether `command` is left empty.
@@ -41,6 +46,13 @@ impl Words {
                 let Shown { name, container } = &**shown;
                 let (reason, colon) = (reason.word(), if container.status.is_empty() { "" } else { ": " });
                 error(out, 503, 12, reason, format_args!("{name} is {reason}{colon}{}", container.status))
+            }
+            Answer::Checking(container) => {
+                error(out, 503, 12, Reason::Checking.word(), format_args!("{container} is up, and its first check has not ended yet"))
+            }
+            Answer::CheckFailed(failed) => {
+                let what = self.check(&failed.app, failed.fault);
+                error(out, 503, 12, Reason::CheckFailed.word(), format_args!("{} is up, but {what}", failed.container))
             }
             Answer::NoContainer { app, expected } => {
                 let app = app.as_str();
@@ -73,7 +85,7 @@ impl Words {
                     ),
                 )
             }
-            Answer::Busy => error(out, 503, 503, "busy", format_args!("too many wait for Docker already")),
+            Answer::Busy => error(out, 503, 503, "busy", format_args!("too many wait already")),
         }
     }
 
@@ -136,6 +148,26 @@ impl Words {
         json(out, &*container.status);
         out.extend_from_slice(b"}}");
         200
+    }
+
+    /// What is wrong with an app's answer.
+    #[must_use]
+    pub fn check(&self, app: &AppName, fault: CheckFault) -> String {
+        let get = self.check.as_ref().map_or_else(String::new, |url| format!("GET {}", url.of(app)));
+        match fault {
+            CheckFault::Status(status) => format!("{get} answered {status}"),
+            CheckFault::Late => format!("{get} did not answer within {}", humantime::format_duration(self.check_timeout)),
+            CheckFault::Refused => format!("{get} failed: connection refused"),
+            CheckFault::NoSocket => format!("{get} failed: no such socket"),
+            CheckFault::Denied => format!("{get} failed: permission denied"),
+            CheckFault::Full => format!("{get} failed: the queue of the socket is full"),
+            CheckFault::Unreachable(number) | CheckFault::Ours(number) => {
+                format!("{get} failed: {}", std::io::Error::from_raw_os_error(number))
+            }
+            CheckFault::Reset => format!("{get} reset the connection"),
+            CheckFault::Closed => format!("{get} closed the connection without an answer"),
+            CheckFault::Malformed => format!("{get} answered something that is not HTTP"),
+        }
     }
 
     /// What is wrong with Docker, and what would be right.
@@ -235,11 +267,19 @@ fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Address;
     use crate::docker::{ApiVersion, Container};
-    use crate::engine::{AppName, Reason};
+    use crate::engine::{AppName, CheckFailed, Reason};
 
     fn words() -> Words {
-        Words { docker: "/var/run/docker.sock".into(), docker_timeout: Duration::from_secs(5), prefix: "/chc".into(), hide_command: false }
+        Words {
+            docker: "/var/run/docker.sock".into(),
+            docker_timeout: Duration::from_secs(5),
+            prefix: "/chc".into(),
+            hide_command: false,
+            check: None,
+            check_timeout: Duration::from_secs(3),
+        }
     }
 
     fn shown() -> Box<Shown> {
@@ -293,7 +333,7 @@ mod tests {
                 "not-found",
                 "no such path; there are /chc/health, /chc/apps, /chc/apps/health/<app>, /chc/ready and /chc/metrics",
             ),
-            (Answer::Busy, 503, 503, "busy", "too many wait for Docker already"),
+            (Answer::Busy, 503, 503, "busy", "too many wait already"),
             (
                 unknown(Fault::Denied),
                 503,
@@ -380,6 +420,35 @@ mod tests {
             assert_eq!(told(&answer), (status, want));
         }
         assert_eq!(told(&Answer::BadName).0, 400);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_app_that_is_checked() {
+        let app = AppName::parse(b"bk_iam").unwrap();
+        let check = Some(CheckUrl { address: Address::Tcp("127.0.0.1:8010".parse().unwrap()), path: "/o/{app}/".into() });
+        let words = Words { check, ..words() };
+        let cases = [
+            (CheckFault::Status(502), "answered 502"),
+            (CheckFault::Late, "did not answer within 3s"),
+            (CheckFault::Refused, "failed: connection refused"),
+            (CheckFault::NoSocket, "failed: no such socket"),
+            (CheckFault::Denied, "failed: permission denied"),
+            (CheckFault::Full, "failed: the queue of the socket is full"),
+            (CheckFault::Unreachable(113), "failed: No route to host (os error 113)"),
+            (CheckFault::Reset, "reset the connection"),
+            (CheckFault::Closed, "closed the connection without an answer"),
+            (CheckFault::Malformed, "answered something that is not HTTP"),
+        ];
+        for (fault, message) in cases {
+            let answer = Answer::CheckFailed(Box::new(CheckFailed { app, container: "bk_iam-1709878117".into(), fault }));
+            let message = format!("bk_iam-1709878117 is up, but GET http://127.0.0.1:8010/o/bk_iam/ {message}");
+            let want = format!(r#"{{"code":12,"status":"error","message":"{message}","reason":"check-failed"}}"#);
+            let mut body = Vec::new();
+            assert_eq!((words.answer(&answer, &mut body), String::from_utf8(body).unwrap()), (503, want));
+        }
+        let checking =
+            r#"{"code":12,"status":"error","message":"bk_iam-1 is up, and its first check has not ended yet","reason":"checking"}"#;
+        assert_eq!(told(&Answer::Checking("bk_iam-1".into())), (503, checking.into()));
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | [`http`]    | HTTP/1.1, bytes in and bytes out |
 //! | [`docker`]  | the Docker API, bytes in and facts out |
 //! | [`engine`]  | decisions, with the time as a parameter |
+//! | [`check`]   | one check of an app, to bytes and from bytes |
 //! | [`io`]      | the loop |
 //! | [`answers`] | what a client is told, in words and JSON |
 //! | [`metrics`] | the counters of all parts as text |
@@ -28,6 +29,7 @@
 //! | `properties` | for tests and fuzzers: what holds of any bytes at all |
 
 pub mod answers;
+pub mod check;
 pub mod config;
 pub mod docker;
 pub mod duration;

@@ -112,6 +112,19 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Before a connect is tried again that found the socket's queue full. No event announces room there (mio #1560).
 pub const FULL_PAUSE: Duration = Duration::from_millis(100);
 
+// ---- Checks of apps.
+
+/// Checks on their way at once. They share one Nginx and the processors of the host with the users of the apps. Whoever comes too
+/// many waits for its turn; a probe that has waited for `--check-timeout` by then is told `checking`.
+pub const CHECKS_AT_ONCE: usize = 8;
+
+/// Bytes read of the body behind a check's status line, which has decided by then: most pages are no longer, and a connection that is
+/// closed over what was sent fills the log of the app with broken pipes. A longer page is no fault, so nobody counts it.
+pub const CHECK_BODY_BYTES: usize = 64 * 1024;
+
+/// How long an app is checked for after it was last asked about: longer than any balancer's interval.
+pub const ASKED_ABOUT: Duration = Duration::from_mins(1);
+
 // ---- How long the word of an event stands against a list.
 
 /// After `die`: as measured a list can say `running` for up to a second; ten times that, and the start that must have come in
@@ -168,14 +181,17 @@ pub const CLIENT_SHARE: usize = 16 * 1024;
 /// Bytes read of one answer of Docker's before the others have their turn.
 pub const DOCKER_SHARE: usize = 64 * 1024;
 
+/// The same of an app's: all that is read of its body.
+pub const CHECK_SHARE: usize = CHECK_BODY_BYTES;
+
 /// Connections accepted from one listener before the others have their turn.
 pub const ROUND_ACCEPTS: usize = 64;
 
 /// Before `accept` is tried again after it found no descriptor or no memory, unless somebody leaves earlier.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Descriptors beside those of the clients, extra ones included: standard streams, log, poll, signals, listeners, Docker, and
-/// some to spare.
+/// Descriptors beside those of the clients, extra ones included: standard streams, log, poll, signals, listeners, Docker,
+/// checks, and some to spare.
 pub const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Between two log lines about the same limit, however often it is hit in between.

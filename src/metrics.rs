@@ -119,6 +119,10 @@ pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers
     out.one("watchers_early_total", "Clients that were answered before any change, to make room for others.", engine.watchers_early);
     out.one("probes_timed_out_total", "Probes that waited for Docker as long as they may.", engine.timeouts);
     out.one("probes_busy_total", "Probes refused since too many waited.", engine.busy);
+    out.one("checks_total", "Checks of apps sent.", engine.checks);
+    let faults = engine::CheckFault::KINDS.iter().map(|kind| label("why", kind)).zip(engine.check_faults);
+    out.family("check_failures_total", "counter", "Checks of apps that failed.", faults);
+    out.one("probes_unchecked_total", "Probes that waited for the first check of an app as long as they may.", engine.unchecked);
     out.family("http_clients", "gauge", "Connections of clients.", [(String::new(), traffic.clients)]);
     out.one("http_clients_accepted_total", "Connections accepted.", traffic.accepted);
     out.one("http_clients_extra_total", "Connections accepted beyond max-clients, to be told what is at hand.", traffic.extra);
@@ -169,11 +173,13 @@ mod tests {
         traffic.refused(Bad::Late);
         traffic.closed(Closed::Room);
         traffic.hit(inbound::Hits { pipeline: 2, unsent: 0, body: 0 });
-        let counts = engine::Counts { lists: 7, ..engine::Counts::default() };
+        let counts = engine::Counts { lists: 7, checks: 9, check_faults: [0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0], ..engine::Counts::default() };
         let text = String::from_utf8(text(&traffic, &counts, Trust::Live, 3, 0)).unwrap();
         for line in [
             "container_healthcheck_docker_state{state=\"live\"} 1",
             "container_healthcheck_docker_lists_total 7",
+            "container_healthcheck_checks_total 9",
+            "container_healthcheck_check_failures_total{why=\"timeout\"} 4",
             "container_healthcheck_http_answers_total{code=\"503\"} 1",
             "container_healthcheck_http_requests_refused_total{fault=\"Late\",reason=\"timeout\"} 1",
             "container_healthcheck_http_clients_closed_total{why=\"room\"} 1",

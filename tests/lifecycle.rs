@@ -5,16 +5,18 @@
 
 mod support;
 
-use std::fs;
+use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::time::Instant;
+use std::{fs, thread};
 
 use container_healthcheck::limits;
 use support::{
-    Client, Daemon, Ended, FakeDocker, Folder, Gate, PREFIX, eventually, free_port, list, program, program_under, run, send_list, skipped,
+    Client, Daemon, Ended, FakeDocker, Folder, Gate, PREFIX, eventually, free_port, list, program, program_under, read_head, run,
+    send_list, skipped,
 };
 
 fn apps() -> String {
@@ -214,7 +216,15 @@ fn the_options_of_the_old_tool_start_it() {
     let docker = FakeDocker::listing(apps());
     let folder = Folder::new();
     let (port, logs) = (free_port(), folder.path().display().to_string());
-    let options = format!(" -level info -prefix /container-healthcheck -port {port} -ngx-port 8010 -logpath {logs}");
+    let nginx = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nginx_port = nginx.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in nginx.incoming().map_while(Result::ok) {
+            assert!(read_head(&mut stream).unwrap().starts_with("GET /o/app/ HTTP/1.1\r\n"));
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let options = format!(" -level info -prefix /container-healthcheck -port {port} -ngx-port {nginx_port} -logpath {logs}");
     let mut command = program();
     // As its service file has it: words without quotes.
     command.env("DOCKER_HOST", format!("unix://{}", docker.path().display())).args(options.split_whitespace());

@@ -13,10 +13,13 @@
 use std::time::{Duration, Instant};
 
 use container_healthcheck::answers::Words;
+use container_healthcheck::config::{Address, CheckUrl};
 use container_healthcheck::docker::event::{Event, Line, What};
 use container_healthcheck::docker::exchange::{Listed, Told};
 use container_healthcheck::docker::{Container, Fault, Health, Question, State};
-use container_healthcheck::engine::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket};
+use container_healthcheck::engine::{
+    Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket,
+};
 use container_healthcheck::http::response::Broken;
 use container_healthcheck::{duration, slots};
 
@@ -82,6 +85,8 @@ struct World {
     engine: Engine,
     containers: Vec<Container>,
     fault: Option<Fault>,
+    /// What the app answers, one check after the other; the last goes on.
+    checks: Vec<String>,
     stream: Option<FlightId>,
     events: u64,
     is_lost: bool,
@@ -89,10 +94,10 @@ struct World {
 }
 
 impl World {
-    fn new(settings: Settings, containers: Vec<Container>, fault: Option<Fault>) -> Self {
+    fn new(settings: Settings, containers: Vec<Container>, fault: Option<Fault>, checks: Vec<String>) -> Self {
         let now = Instant::now();
         let engine = Engine::new(settings, 7, now, Duration::from_secs(1_700_000_000));
-        let mut world = Self { now, engine, containers, fault, stream: None, events: 0, is_lost: false, told: None };
+        let mut world = Self { now, engine, containers, fault, checks, stream: None, events: 0, is_lost: false, told: None };
         world.turn();
         world
     }
@@ -108,6 +113,7 @@ impl World {
                     let answer = self.engine.verdict(&app).map_or(none, |verdict| verdict.answer.clone());
                     self.tell(&answer, stale);
                 }
+                Action::Check(flight, _) => self.check(flight),
                 Action::DockerLost(_) => self.is_lost = true,
                 _ => {}
             }
@@ -136,6 +142,22 @@ impl World {
             }
         };
         self.engine.docker_said(flight, outcome, self.now);
+    }
+
+    fn check(&mut self, flight: FlightId) {
+        let answer = if self.checks.len() > 1 { self.checks.remove(0) } else { self.checks[0].clone() };
+        let outcome = match answer.as_str() {
+            "hangs" => return,
+            "refused" => Err(CheckFault::Refused),
+            "closed" => Err(CheckFault::Closed),
+            "reset" => Err(CheckFault::Reset),
+            "not-http" => Err(CheckFault::Malformed),
+            status => {
+                self.engine.check_told(flight, status.parse().unwrap(), self.now);
+                Ok(())
+            }
+        };
+        self.engine.check_said(flight, outcome, self.now);
     }
 
     fn wait(&mut self, time: Duration) {
@@ -221,7 +243,14 @@ impl World {
 }
 
 fn words() -> Words {
-    Words { docker: "/var/run/docker.sock".into(), docker_timeout: Duration::from_secs(5), prefix: String::new(), hide_command: false }
+    Words {
+        docker: "/var/run/docker.sock".into(),
+        docker_timeout: Duration::from_secs(5),
+        check: Some(CheckUrl { address: Address::Tcp("127.0.0.1:8010".parse().unwrap()), path: "/o/{app}/".into() }),
+        check_timeout: Duration::from_secs(3),
+        prefix: String::new(),
+        hide_command: false,
+    }
 }
 
 fn app(name: &str) -> AppName {
@@ -240,7 +269,10 @@ fn play(asked: &str, containers: &str, situation: &str) -> String {
         docker_health: DockerHealth::Respect,
         min_uptime: Duration::ZERO,
         apps: Vec::new(),
+        check: None,
     };
+    let (mut fall, mut rise, mut failing) = (2, 1, vec![502..=504]);
+    let mut checks = Vec::new();
     let mut absent = None;
     let mut deeds = Vec::new();
     for part in parts(";")(situation).into_iter().filter(|part| !part.is_empty()) {
@@ -256,16 +288,23 @@ fn play(asked: &str, containers: &str, situation: &str) -> String {
             Some(("docker-health", "ignore")) => settings.docker_health = DockerHealth::Ignore,
             Some(("min-uptime", time)) => settings.min_uptime = duration::parse(time).unwrap(),
             Some(("apps", apps)) => settings.apps = apps.split(',').map(app).collect(),
+            Some(("check", answers)) => checks = answers.split(',').map(str::to_owned).collect(),
+            Some(("fall", count)) => fall = count.parse().unwrap(),
+            Some(("rise", count)) => rise = count.parse().unwrap(),
+            Some(("fail", "404,502-504")) => failing = vec![404..=404, 502..=504],
             Some(("docker", word)) => absent = Some(fault(word)),
             _ => deeds.push(part),
         }
     }
-    let mut world = World::new(settings, listed, absent);
+    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(3));
+    settings.check = (!checks.is_empty()).then_some(CheckSettings { interval, timeout, fall, rise, fail: failing });
+    let mut world = World::new(settings, listed, absent, checks);
     for deed in deeds {
         let words: Vec<_> = deed.split(' ').collect();
         match words[..] {
             ["wait", time] => world.wait(duration::parse(time).unwrap()),
             ["lost", how] => world.lose(fault(how)),
+            ["probe"] => _ = world.probe(app(asked)),
             [verb, name] => world.event(verb, name, None),
             [verb, name, more] => world.event(verb, name, Some(more)),
             _ => panic!("{deed}"),

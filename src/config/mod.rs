@@ -150,6 +150,16 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How apps are checked, if they are: through the local Nginx, unless told otherwise.
+    #[must_use]
+    pub fn check(&self) -> Option<CheckUrl> {
+        let through_nginx = |port| {
+            let address = Address::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+            CheckUrl { address, path: "/o/{app}/".to_owned() }
+        };
+        self.check_url.clone().or_else(|| self.nginx_port.map(through_nginx))
+    }
+
     /// Where to listen. Unless told otherwise on both loopback addresses: an Nginx that proxies to `localhost` tries both.
     #[must_use]
     pub fn listen(&self) -> Vec<Listen> {
@@ -304,7 +314,7 @@ mod tests {
         let (config, warnings) = parsed(&old.split(' ').collect::<Vec<_>>(), &[]).unwrap();
         let want = Config { nginx_port: Some(8010), log_folder: Some("/var/log/container-healthcheck".into()), ..Config::default() };
         assert_eq!(config, want);
-        assert_eq!(warnings, ["-ngx-port is accepted but does nothing in this version"]);
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
 
     #[test]

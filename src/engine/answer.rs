@@ -1,6 +1,6 @@
 //! What a client is told, as the engine means it.
 
-use super::{AppName, Shown};
+use super::{AppName, CheckFailed, Shown};
 use crate::docker::Fault;
 
 /// What a client is told. `answers.rs` has the words.
@@ -16,6 +16,10 @@ pub enum Answer {
     Up(Box<Shown>),
     /// The app is down, for that reason, as this container shows.
     Down(Reason, Box<Shown>),
+    /// The app's container of that name is up, and its first check has no result yet.
+    Checking(Box<str>),
+    /// A container of the app is up, and the app does not answer.
+    CheckFailed(Box<CheckFailed>),
     /// No container is the app's.
     NoContainer {
         /// The app.
@@ -60,6 +64,8 @@ pub enum Reason {
     Unhealthy,
     /// The app itself is being asked for the first time.
     Checking,
+    /// The app itself does not answer as it should.
+    CheckFailed,
     /// Docker cannot be reached.
     DockerUnreachable,
     /// Docker answers wrongly.
@@ -83,6 +89,7 @@ impl Reason {
             Self::Starting => "starting",
             Self::Unhealthy => "unhealthy",
             Self::Checking => "checking",
+            Self::CheckFailed => "check-failed",
             Self::DockerUnreachable => "docker-unreachable",
             Self::DockerError => "docker-error",
             Self::DockerTimeout => "docker-timeout",

@@ -30,7 +30,7 @@ fn label(text: &str) -> Option<&str> {
 }
 
 /// The names that a container answers to.
-fn answers_to(container: &Container) -> impl Iterator<Item = (By, &[u8])> {
+pub(super) fn answers_to(container: &Container) -> impl Iterator<Item = (By, &[u8])> {
     let app = label(&container.app).map(|name| (By::Label, name));
     let unlabelled = app.is_none();
     let names = container
@@ -162,7 +162,12 @@ impl Groups {
         self.by_name.get_mut(name)
     }
 
-    /// All that are among all apps, in no order.
+    /// The names of all apps, in no order.
+    pub(super) fn apps(&self) -> Vec<AppName> {
+        self.by_name.iter().filter(|(_, group)| group.is_listed()).filter_map(|(name, _)| AppName::parse(name)).collect()
+    }
+
+    /// How all apps stand, in no order.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
         self.by_name.iter().filter_map(|(name, group)| Some((std::str::from_utf8(name).ok()?, &group.standing.as_ref()?.row)))
     }

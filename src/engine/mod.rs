@@ -6,6 +6,7 @@
 //! | `route`   | a path to a [`Route`] |
 //! | `contact` | whether Docker can be asked, and when again |
 //! | `questions` | what is asked of Docker, and what comes of it |
+//! | `check`   | which app is checked when, and what came of it |
 //! | `answer`  | what a client is told |
 //! | `groups`  | which containers answer to which name |
 //! | `overview` | all apps at once |
@@ -23,11 +24,12 @@
 //! | stale | Docker was found gone, for no longer than the grace | is answered from memory, and told so | Docker answers, or the grace is over |
 //! | down | gone for longer, or nothing is known | is told what is wrong | Docker answers |
 //!
-//! The world tells the engine what happened ([`Engine::asked`], [`Engine::docker_said`], [`Engine::docker_told`], [`Engine::due`]),
-//! each time with the present instant, and carries out its actions ([`Engine::next_action`]) until there are none.
+//! The world tells the engine what happened ([`Engine::asked`], [`Engine::docker_said`], [`Engine::docker_told`], [`Engine::check_told`],
+//! [`Engine::check_said`], [`Engine::due`]), each time with the present instant, and carries out its actions ([`Engine::next_action`]) until there are none.
 
 mod answer;
 pub mod app;
+mod check;
 pub mod contact;
 pub mod groups;
 mod overview;
@@ -44,6 +46,8 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Reason};
 pub use app::AppName;
+use check::Checks;
+pub use check::{CheckFailed, CheckFault, CheckSettings};
 use contact::Contact;
 pub use route::Route;
 pub use verdict::{DockerHealth, Policy, Shown, Verdict};
@@ -82,7 +86,9 @@ pub enum Action {
     Metrics(Ticket),
     /// Ask Docker.
     Ask(FlightId, Question, Option<ApiVersion>),
-    /// Whatever comes of that question, it is no longer wanted.
+    /// Check an app.
+    Check(FlightId, AppName),
+    /// Whatever comes of that question, or check, it is no longer wanted.
     Forget(FlightId),
     /// Say in the log that an app went up, or why it went down.
     Turned(AppName, Option<Reason>),
@@ -94,6 +100,8 @@ pub enum Action {
     Blind(Fault),
     /// Say in the log that Docker does not answer, and why, which was not so before.
     DockerLost(Fault),
+    /// Say in the log that the check of an app fails, or is good again.
+    Checked(AppName, Result<(), CheckFault>),
 }
 
 /// What the operator chose.
@@ -113,6 +121,8 @@ pub struct Settings {
     pub min_uptime: Duration,
     /// Apps that are down, not unknown, when they have no container.
     pub apps: Vec<AppName>,
+    /// How apps are checked, if they are.
+    pub check: Option<CheckSettings>,
 }
 
 /// What was counted.
@@ -140,6 +150,12 @@ pub struct Counts {
     pub busy: u64,
     /// Those who waited for a change and were answered early, to make room.
     pub watchers_early: u64,
+    /// Checks of apps sent.
+    pub checks: u64,
+    /// Those that failed, in the order of [`CheckFault::KINDS`].
+    pub check_faults: [u64; CheckFault::KINDS.len()],
+    /// Probes that waited for a first check as long as they may.
+    pub unchecked: u64,
 }
 
 /// How far the view is trusted.
@@ -203,6 +219,8 @@ pub struct Engine {
     look: Option<Look>,
     /// Probes that wait for what such a question brings.
     open: VecDeque<Waiter>,
+    /// None unless apps are checked.
+    checks: Option<Checks>,
     /// When a list is asked for though nobody probes: at the start, after a failure, and each `resync`.
     resync_at: Instant,
     /// A list that was asked for before then does not do: something was missed.
@@ -237,7 +255,8 @@ enum Wants {
 impl Engine {
     /// An engine that knows nothing and asks for its first list at once. `unix` is the present Unix time.
     #[must_use]
-    pub fn new(settings: Settings, seed: u64, now: Instant, unix: Duration) -> Self {
+    pub fn new(mut settings: Settings, seed: u64, now: Instant, unix: Duration) -> Self {
+        let checks = settings.check.take().map(|check| Checks::new(check, now));
         Self {
             contact: Contact::new(seed),
             view: View::new(settings.policy, settings.docker_health, settings.min_uptime, &settings.apps),
@@ -255,6 +274,7 @@ impl Engine {
             behind: VecDeque::new(),
             look: None,
             open: VecDeque::new(),
+            checks,
             resync_at: now,
             missed: Tick::default(),
             longest: Duration::ZERO,
@@ -300,13 +320,13 @@ impl Engine {
         };
         let rests = || self.contact.rests_until(now).is_some();
         let action = match (wants, self.contact.last()) {
-            (Wants::App(app), _) if at_hand => Action::Verdict(ticket, app, trust == Trust::Stale),
+            (Wants::App(app), _) if at_hand => return self.tell(ticket, app, trust == Trust::Stale, may_wait, now),
             // What is known stays listed, with Docker's fault.
             (Wants::Apps(query), last) if at_hand || matches!(last, Some(Err(_))) && rests() => {
                 return self.survey(ticket, query, may_wait, now);
             }
             (Wants::App(_), Some(Err(fault))) if rests() => Action::Answer(ticket, Answer::Unknown(fault.clone())),
-            _ if !may_wait || self.waiting() >= limits::WAITING_PROBES => {
+            _ if !may_wait || !self.has_room() => {
                 count(&mut self.counts.busy);
                 Action::Answer(ticket, Answer::Busy)
             }
@@ -318,9 +338,11 @@ impl Engine {
         self.actions.push_back(action);
     }
 
-    fn waiting(&self) -> usize {
+    /// Whether one more probe may wait.
+    fn has_room(&self) -> bool {
         let listed = self.list.as_ref().map_or(0, |list| list.waiting.len());
-        listed.saturating_add(self.behind.len()).saturating_add(self.open.len())
+        let checked = self.checks.as_ref().map_or(0, Checks::waiting);
+        listed.saturating_add(self.behind.len()).saturating_add(self.open.len()).saturating_add(checked) < limits::WAITING_PROBES
     }
 
     fn readiness(&self, now: Instant) -> Answer {
@@ -344,7 +366,11 @@ impl Engine {
 
     /// The present verdict on an app.
     pub fn verdict(&mut self, app: &AppName) -> Option<&mut Verdict> {
-        self.view.verdict(app)
+        let verdict = self.view.verdict(app)?;
+        Some(match &mut self.checks {
+            Some(checks) => checks.verdict(app, verdict),
+            None => verdict,
+        })
     }
 
     // ---- Time.
@@ -352,6 +378,7 @@ impl Engine {
     /// Does what is due.
     pub fn due(&mut self, now: Instant) {
         self.questions_due(now);
+        self.checks_due(now);
         let waiting = self.list.as_mut().map(|list| &mut list.waiting);
         let mut late = Vec::new();
         for queue in [waiting, Some(&mut self.behind), Some(&mut self.open)].into_iter().flatten() {
@@ -365,7 +392,7 @@ impl Engine {
         }
         self.view.grow_up(now);
         let watchers = self.watch.due(now);
-        self.tell(watchers);
+        self.tell_watchers(watchers);
     }
 
     /// Tells one who has waited for Docker that it was in vain.
@@ -386,6 +413,9 @@ impl Engine {
         if self.actions.is_empty() && self.contact.rests_until(now).is_none() {
             self.ask_what_is_open(now);
         }
+        if self.actions.is_empty() {
+            self.send_checks(now);
+        }
         self.actions.pop_front()
     }
 
@@ -396,7 +426,8 @@ impl Engine {
         let waiting = self.list.as_ref().map(|list| &list.waiting);
         let queues = [waiting, Some(&self.behind), Some(&self.open)].into_iter().flatten().filter_map(first);
         let grace = self.gone_since.map(|since| since + self.settings.docker_grace).filter(|over| *over > now);
-        let others = [self.next_question(now), self.watch.next_due(), self.view.next_grown(), grace];
+        let check = self.checks.as_ref().and_then(Checks::next_deadline);
+        let others = [self.next_question(now), check, self.watch.next_due(), self.view.next_grown(), grace];
         queues.chain(others.into_iter().flatten()).min()
     }
 
@@ -426,6 +457,7 @@ enum Plant {
     ForgetASuspect,
     AnswerFromAnOlderList,
     BelieveAnEarlyCheck,
+    KeepAResultOverADeath,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::limits;
 impl Engine {
     /// Somebody asks about all apps, and the facts are as fresh as they can be.
     pub(super) fn survey(&mut self, ticket: Ticket, query: Box<Query>, may_wait: bool, now: Instant) {
+        self.asked_about_all(now);
         self.take_stock(now);
         if !may_wait || query.wait.is_zero() || query.index != Some(self.watch.index) {
             return self.actions.push_back(Action::Apps(ticket, query));
@@ -35,10 +36,10 @@ impl Engine {
     /// The server stops: who waits for a change is told what is so.
     pub fn stopping(&mut self) {
         let watchers = self.watch.wake();
-        self.tell(watchers);
+        self.tell_watchers(watchers);
     }
 
-    pub(super) fn tell(&mut self, watchers: Vec<Watcher>) {
+    pub(super) fn tell_watchers(&mut self, watchers: Vec<Watcher>) {
         self.actions.extend(watchers.into_iter().map(|Watcher { ticket, query, .. }| Action::Apps(ticket, query)));
     }
 
@@ -56,21 +57,22 @@ impl Engine {
         }
         let unix = i64::try_from(self.unix(now).as_secs()).unwrap_or(i64::MAX);
         while let Some(name) = self.view.groups.next_changed() {
-            has_changed |= self.judge_anew(&name, away, unix);
+            has_changed |= self.judge_anew(&name, away, unix, now);
         }
         if has_changed {
             self.watch.index = self.watch.index.wrapping_add(1);
             let watchers = self.watch.wake();
-            self.tell(watchers);
+            self.tell_watchers(watchers);
         }
     }
 
     /// Says whether what is told of that name among all apps has changed.
-    fn judge_anew(&mut self, name: &[u8], away: Option<Reason>, unix: i64) -> bool {
+    fn judge_anew(&mut self, name: &[u8], away: Option<Reason>, unix: i64, now: Instant) -> bool {
         let Some(app) = AppName::parse(name) else {
             self.view.groups.tidy(name);
             return false;
         };
+        self.recheck(&app, now);
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         if !group.is_listed() {
             let was = group.standing.take().map(|standing| standing.row);
@@ -81,12 +83,15 @@ impl Engine {
             return was.is_some();
         }
         let containers = u32::try_from(group.members().count()).unwrap_or(u32::MAX);
-        let (mut fault, created) = match self.verdict(&app).map(|verdict| &verdict.answer) {
-            Some(Answer::Up(shown)) => (None, Some(shown.container.created)),
+        let (fault, created) = match self.view.verdict(&app).map(|verdict| &verdict.answer) {
+            Some(Answer::Up(shown)) => {
+                let created = shown.container.created;
+                (self.checks.as_ref().and_then(|checks| checks.fault(&app)), Some(created))
+            }
             Some(Answer::Down(reason, shown)) => (Some(*reason), Some(shown.container.created)),
             _ => (Some(Reason::NoContainer), None),
         };
-        fault = away.or(fault);
+        let fault = away.or(fault);
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         // It has a copy of the container, which not every app is worth: the first probe makes it anew.
         group.verdict = None;
@@ -141,7 +146,7 @@ impl Engine {
     /// Tells one who has waited for Docker what is so by now.
     pub(super) fn tell_what_is_known(&mut self, Waiter { ticket, wants, .. }: Waiter, stale: bool, now: Instant) {
         match wants {
-            Wants::App(app) => self.actions.push_back(Action::Verdict(ticket, app, stale)),
+            Wants::App(app) => self.tell(ticket, app, stale, true, now),
             Wants::Apps(query) => self.survey(ticket, query, true, now),
         }
     }

@@ -181,6 +181,7 @@ impl Engine {
                 self.resync_at = self.resync_at.min(now + limits::UNREPLAYED_PAUSE);
             }
         }
+        self.take_stock(now);
         // The first waited for this list, unless something was missed since it was asked for. Whoever came after that goes on
         // waiting, unless events tell the rest.
         let behind = std::mem::take(&mut self.behind);
@@ -199,6 +200,7 @@ impl Engine {
                 };
                 self.view.landed_about(&look.ids, listed.containers, &look.flight.asked);
                 self.reached();
+                self.take_stock(now);
                 self.settle_open(now);
             }
             Err(fault) => {
@@ -301,6 +303,7 @@ impl Engine {
                 };
                 if is_news {
                     count(&mut self.counts.events);
+                    self.recheck_apps_of(&event.id, now);
                     self.settle_open(now);
                 }
             }
@@ -410,7 +413,7 @@ impl Engine {
         Flight { id: self.next_id(), asked, due, silent: None }
     }
 
-    fn next_id(&mut self) -> FlightId {
+    pub(super) fn next_id(&mut self) -> FlightId {
         self.flights = self.flights.wrapping_add(1);
         FlightId(self.flights)
     }

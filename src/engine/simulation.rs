@@ -6,6 +6,8 @@
 //! - whoever asked is answered exactly once, in time, about the app they asked for;
 //! - whoever is told "up" is told so by facts that no event read before contradicts;
 //! - while blind, what is told was listed after the probe came;
+//! - where apps are checked: at most one check of an app is on its way, none of one that is down, and nobody is told "up" or "down"
+//!   against what the last checks of this run say;
 //! - there is at most one list, one question about some containers, and one stream at a time, and Docker is left alone after it
 //!   was found gone;
 //! - the next deadline is later than now, and never later than somebody's patience;
@@ -30,7 +32,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket, Trust};
+use super::{Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket, Trust};
 use crate::docker::event::{Event, Line, What};
 use crate::docker::exchange::{Listed, Told};
 use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
@@ -41,6 +43,9 @@ use crate::slots::Slots;
 const APPS: [&str; 4] = ["bk", "bk_gse", "bk_gsekit", "bk-1"];
 const TIMEOUT: Duration = Duration::from_secs(5);
 const RESYNC: Duration = Duration::from_secs(30);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+const FALL: u32 = 2;
+const RISE: u32 = 2;
 const GRACE: Duration = Duration::from_mins(1);
 /// Unix time when the world begins, in nanoseconds.
 const EPOCH: u64 = 1_700_000_000_000_000_000;
@@ -139,6 +144,8 @@ struct Probe {
     ticket: Ticket,
     app: usize,
     came: Instant,
+    /// How far the view was trusted then.
+    trust: Trust,
 }
 
 /// A question that Docker has.
@@ -160,6 +167,23 @@ struct Read {
     comebacks: u32,
     /// In the order in which events were read and lists were asked for.
     order: u64,
+}
+
+/// The checks of one app.
+#[derive(Debug, Default)]
+struct Checked {
+    /// The app itself answers with a failing status.
+    fails: bool,
+    /// On its way.
+    flight: Option<FlightId>,
+    /// What checks have come to in this run, the latest first.
+    results: VecDeque<bool>,
+}
+
+impl Checked {
+    fn all(&self, last: u32, good: bool) -> bool {
+        self.results.len() >= last as usize && self.results.iter().take(last as usize).all(|&result| result == good)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,12 +230,19 @@ struct World<'a> {
     /// Docker is to be left alone until then.
     rest: Option<Instant>,
     gone_since: Option<Instant>,
+    /// None of any app if they are not checked.
+    checked: Vec<Checked>,
+    /// When events were last read.
+    last_line: Option<Instant>,
+    /// A check that was given up may end all the same.
+    given_up: Vec<FlightId>,
     answers: u64,
 }
 
 impl<'a> World<'a> {
     fn new(mut dice: Dice<'a>) -> Self {
         let podman = (dice.throw(4) == 3).then(|| ApiVersion::parse_podman(b"4.3.1").unwrap());
+        let is_checked = dice.throw(2) == 1;
         let now = Instant::now();
         let settings = Settings {
             docker_timeout: TIMEOUT,
@@ -221,6 +252,13 @@ impl<'a> World<'a> {
             docker_health: DockerHealth::Respect,
             min_uptime: Duration::ZERO,
             apps: Vec::new(),
+            check: is_checked.then(|| CheckSettings {
+                interval: Duration::from_secs(2),
+                timeout: CHECK_TIMEOUT,
+                fall: FALL,
+                rise: RISE,
+                fail: vec![502..=504],
+            }),
         };
         Self {
             dice,
@@ -247,6 +285,9 @@ impl<'a> World<'a> {
             history: vec![VecDeque::new(); APPS.len()],
             rest: None,
             gone_since: None,
+            checked: if is_checked { APPS.iter().map(|_| Checked::default()).collect() } else { Vec::new() },
+            last_line: None,
+            given_up: Vec::new(),
             answers: 0,
         }
     }
@@ -256,7 +297,7 @@ impl<'a> World<'a> {
     }
 
     fn step(&mut self) {
-        match self.dice.throw(32) {
+        match self.dice.throw(36) {
             0..=4 => self.pass_time(),
             5..=10 => self.probe_any(),
             11..=16 => self.change(),
@@ -265,6 +306,7 @@ impl<'a> World<'a> {
             28 => self.docker_fails(),
             29 => self.mood_swings(),
             30 => self.a_late_answer_comes(),
+            31..=34 => self.a_check_goes_on(),
             _ => self.ask_something_else(),
         }
         self.turn();
@@ -309,7 +351,7 @@ impl<'a> World<'a> {
 
     fn probe(&mut self, app: usize) {
         let ticket = self.ticket();
-        self.probes.push(Probe { ticket, app, came: self.now });
+        self.probes.push(Probe { ticket, app, came: self.now, trust: self.engine.trust(self.now) });
         self.engine.asked(ticket, Route::App(name(app)), true, self.now);
     }
 
@@ -531,6 +573,8 @@ impl<'a> World<'a> {
                 self.read.insert(event.id, read);
             }
             self.engine.docker_told(flight, &Told::Line(line), self.now);
+            self.last_line = Some(self.now);
+            self.forget_results();
         }
     }
 
@@ -582,6 +626,7 @@ impl<'a> World<'a> {
             Err(_) => {}
         }
         self.engine.docker_said(asked.flight, outcome, self.now);
+        self.forget_results();
     }
 
     /// A list that was asked for after a death was read, and shows it, has agreed: what later lists say is newer.
@@ -653,6 +698,58 @@ impl<'a> World<'a> {
         }
     }
 
+    // ---- Apps that are checked.
+
+    fn a_check_goes_on(&mut self) {
+        if self.checked.is_empty() {
+            return;
+        }
+        let app = self.dice.throw(APPS.len() as u64) as usize;
+        match self.dice.throw(8) {
+            0 => self.checked[app].fails ^= true,
+            1 => self.engine.asked_about_all(self.now),
+            2 if !self.given_up.is_empty() => {
+                let flight = self.given_up.swap_remove(0);
+                self.engine.check_told(flight, 502, self.now);
+                self.engine.check_said(flight, Ok(()), self.now);
+            }
+            3 => self.end_check(app, Some(Err(CheckFault::Ours(24)))),
+            4 => self.end_check(app, Some(Err(CheckFault::Closed))),
+            _ => self.end_check(app, None),
+        }
+    }
+
+    /// A check ends with that fault, or with the status that the app has to give.
+    fn end_check(&mut self, app: usize, fault: Option<Result<(), CheckFault>>) {
+        let checked = &mut self.checked[app];
+        let Some(flight) = checked.flight.take() else { return };
+        match fault {
+            Some(Err(CheckFault::Ours(_))) => {}
+            Some(_) => checked.results.push_front(false),
+            None => {
+                checked.results.push_front(!checked.fails);
+                let status = if checked.fails { 503 } else { 404 };
+                self.engine.check_told(flight, status, self.now);
+            }
+        }
+        // However the body ends.
+        self.engine.check_said(flight, fault.unwrap_or(Err(CheckFault::Reset)), self.now);
+    }
+
+    /// Whoever is down by what the containers say begins anew.
+    fn forget_results(&mut self) {
+        for (app, checked) in self.checked.iter_mut().enumerate() {
+            let told = self.engine.verdict(&name(app)).map(|verdict| &verdict.answer);
+            if !matches!(told, Some(Answer::Up(_) | Answer::Checking(_) | Answer::CheckFailed(_))) {
+                checked.results.clear();
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.checked.is_empty() { TIMEOUT } else { TIMEOUT + CHECK_TIMEOUT }
+    }
+
     // ---- What the engine wants.
 
     fn act(&mut self, action: Action) {
@@ -675,6 +772,20 @@ impl<'a> World<'a> {
                     self.asked.push(asked);
                 }
             }
+            Action::Check(flight, app) => {
+                let at = (0..APPS.len()).find(|&at| name(at) == app).expect("another app is checked");
+                let told = self.engine.verdict(&app).map(|verdict| &verdict.answer);
+                assert!(matches!(told, Some(Answer::Up(_) | Answer::Checking(_) | Answer::CheckFailed(_))), "checked while {told:?}");
+                assert_eq!(self.checked[at].flight.replace(flight), None, "two checks of one app at once");
+            }
+            Action::Forget(flight) if self.checked.iter().any(|checked| checked.flight == Some(flight)) => {
+                let Some(checked) = self.checked.iter_mut().find(|checked| checked.flight == Some(flight)) else { return };
+                checked.flight = None;
+                // It was late, unless its app is down; a hung app is one that fails.
+                checked.results.push_front(false);
+                self.given_up.push(flight);
+                self.forget_results();
+            }
             Action::Forget(flight) => {
                 let known = self.asked.iter().position(|asked| asked.flight == flight).map(|at| self.asked.remove(at));
                 let is_stream = known.as_ref().is_some_and(|asked| matches!(asked.question, Question::Events { .. }));
@@ -687,27 +798,42 @@ impl<'a> World<'a> {
             Action::DockerFound => assert_eq!(self.gone_since, None),
             Action::DockerLost(_) => assert!(self.gone_since.is_some()),
             Action::Live => assert!(self.stream.is_some(), "live without a stream"),
-            Action::Blind(_) | Action::Turned(..) => {}
+            Action::Blind(_) | Action::Turned(..) | Action::Checked(..) => {}
         }
     }
 
     fn told(&mut self, ticket: Ticket, answer: &Answer, stale: bool) {
         let at = self.probes.iter().position(|probe| probe.ticket == ticket);
         let probe = self.probes.remove(at.expect("an answer to nobody, or a second one"));
-        let due = self.now >= probe.came + TIMEOUT;
-        assert!(self.now <= probe.came + TIMEOUT, "late");
+        let due = self.now == probe.came + TIMEOUT;
+        assert!(self.now <= probe.came + self.patience(), "late");
         self.answers += 1;
         let trust = self.engine.trust(self.now);
         assert_eq!(stale, trust == Trust::Stale && !matches!(answer, Answer::Unknown(_)), "{answer:?}");
         match answer {
             Answer::Unknown(Fault::Late) if due => {}
             Answer::Unknown(_) => assert!(trust == Trust::Down, "what is known is not told: {answer:?} while {trust:?}"),
+            Answer::Checking(_) => {
+                // An app that goes down and comes up within one turn ends the wait too.
+                let turmoil = self.last_line == Some(self.now);
+                assert!(turmoil || self.now >= probe.came + CHECK_TIMEOUT, "a first probe does not wait for its check");
+            }
+            Answer::CheckFailed(failed) => {
+                let checked = &self.checked[probe.app];
+                assert_eq!(failed.app, name(probe.app));
+                assert!(checked.results.contains(&false) && !checked.all(RISE, true), "told down against {checked:?}");
+            }
             Answer::Up(shown) => {
+                if let Some(checked) = self.checked.get(probe.app) {
+                    assert!(checked.results.contains(&true) && !checked.all(FALL, false), "told up against {checked:?}");
+                }
                 assert!(name(probe.app).number_in(&shown.name).is_some(), "another app's container");
                 self.not_contradicted(&shown.container);
                 // After `unpause` it is the lists that lie.
                 let resumed = self.read.get(&shown.container.id).is_some_and(|read| read.what == What::Unpaused);
-                if trust == Trust::Blind && !resumed {
+                // One that waits for a check may have had its facts before the view went blind.
+                let had_facts = !self.checked.is_empty() && probe.trust != Trust::Blind;
+                if trust == Trust::Blind && !resumed && !had_facts {
                     self.was_listed(&probe, |own| {
                         own.iter().any(|container| container.id == shown.container.id && container.state == State::Running)
                     });
@@ -775,8 +901,8 @@ impl<'a> World<'a> {
             assert!(self.now < asked.at + limits::LONGEST_LIST, "a question without an end");
         }
         for probe in &self.probes {
-            assert!(self.now < probe.came + TIMEOUT, "a probe is forgotten");
-            assert!(deadline <= probe.came + TIMEOUT, "the loop would sleep over a probe");
+            assert!(self.now < probe.came + self.patience(), "a probe is forgotten");
+            assert!(deadline <= probe.came + self.patience(), "the loop would sleep over a probe");
         }
         if self.asked.is_empty() {
             assert!(deadline <= self.now + limits::LONGEST_LIST * limits::LIST_REST, "Docker would never be asked again");
@@ -800,6 +926,7 @@ impl<'a> World<'a> {
             self.expect_truth(app);
         }
         self.a_check_is_told_of_once_it_has_run();
+        self.checks_tell_the_truth();
         self.a_death_and_a_start_are_told_at_once();
         self.a_new_container_is_told_of_once_it_is_asked_about();
         self.probes.clear();
@@ -811,10 +938,16 @@ impl<'a> World<'a> {
             self.turn();
             self.events_arrive();
             self.turn();
-            if self.asked.is_empty() {
-                return;
+            for app in 0..self.checked.len() {
+                self.end_check(app, None);
+                self.turn();
             }
-            self.answer(0);
+            if self.asked.is_empty() && self.checked.iter().all(|checked| checked.flight.is_none()) {
+                return self.turn();
+            }
+            if !self.asked.is_empty() {
+                self.answer(0);
+            }
         }
     }
 
@@ -823,7 +956,7 @@ impl<'a> World<'a> {
         let serving = own.iter().filter(|truth| truth.serves()).max_by_key(|truth| truth.created).map(|truth| &truth.id);
         let (up, none) = (serving.is_some(), own.is_empty());
         let trust = self.engine.trust(self.now);
-        let told = self.engine.verdict(&name(app)).map(|verdict| verdict.answer.clone());
+        let told = self.engine.view.verdict(&name(app)).map(|verdict| verdict.answer.clone());
         let is_right = match &told {
             None | Some(Answer::NoContainer { .. }) => none,
             Some(Answer::Up(shown)) => serving == Some(&shown.container.id),
@@ -869,6 +1002,26 @@ impl<'a> World<'a> {
             let lists = self.engine.counts().lists - counts.lists;
             let most = if self.podman.is_some() { 2 + lists } else { 0 };
             assert!(self.engine.counts().looks <= counts.looks + most, "asked about more than it is checked");
+        }
+    }
+
+    fn checks_tell_the_truth(&mut self) {
+        for app in 0..APPS.len() {
+            self.engine.asked_about(&name(app), self.now);
+        }
+        for _ in 0..8 {
+            self.serve();
+            self.wait(Duration::from_millis(970));
+            self.turn();
+        }
+        for app in 0..self.checked.len() {
+            self.expect_truth(app);
+            let fails = self.checked[app].fails;
+            match self.engine.verdict(&name(app)).map(|verdict| &verdict.answer) {
+                Some(Answer::Up(_)) => assert!(!fails, "told up, and its checks fail"),
+                Some(Answer::CheckFailed(_)) => assert!(fails, "told down, and its checks are good"),
+                other => assert!(!matches!(other, Some(Answer::Checking(_))), "no check in all this time"),
+            }
         }
     }
 
@@ -986,7 +1139,14 @@ mod tests {
     /// A simulation that finds nothing may only be blind.
     #[test]
     fn a_planted_fault_is_found() {
-        for plant in [Plant::BelieveTheListAfterDeath, Plant::ForgetASuspect, Plant::AnswerFromAnOlderList, Plant::BelieveAnEarlyCheck] {
+        let plants = [
+            Plant::BelieveTheListAfterDeath,
+            Plant::ForgetASuspect,
+            Plant::AnswerFromAnOlderList,
+            Plant::BelieveAnEarlyCheck,
+            Plant::KeepAResultOverADeath,
+        ];
+        for plant in plants {
             PLANTED.set(Some(plant));
             let found = (0..200).find(|&seed| std::panic::catch_unwind(|| run(seed, 500)).is_err());
             PLANTED.set(None);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::groups::Groups;
+use super::groups::{Groups, answers_to};
 use super::verdict::{self, DockerHealth, Member, Policy, Verdict};
 use super::{Answer, AppName, Plant, Reason, planted};
 use crate::docker::event::{Event, What};
@@ -575,6 +575,13 @@ impl View {
             group.verdict = Some(Box::new(Verdict { answer, rendered: None }));
         }
         group.verdict.as_deref_mut()
+    }
+
+    /// The apps that the container of that id may be one of.
+    #[must_use]
+    pub fn apps_of(&self, id: &str) -> Vec<AppName> {
+        let entry = self.by_id.get(id).and_then(|&slot| self.entries.get(slot));
+        entry.map(|entry| answers_to(&entry.container).filter_map(|(_, name)| AppName::parse(name)).collect()).unwrap_or_default()
     }
 
     /// How many containers are known.

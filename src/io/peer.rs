@@ -7,9 +7,10 @@ use mio::event::Event;
 
 use super::deadlines::Due;
 use super::sock::Stream;
+use crate::check;
 use crate::docker::exchange::{Outcome, Told};
 use crate::docker::{Exchange, Fault};
-use crate::engine::FlightId;
+use crate::engine::{CheckFault, FlightId};
 use crate::http::{Inbound, Wait};
 
 /// A peer.
@@ -27,6 +28,8 @@ pub(super) enum Role {
     Client(Client),
     /// A question to Docker, the stream of events too. Boxed, since there are few of these and many clients.
     Docker(FlightId, Box<Exchange>),
+    /// A check of an app.
+    Check(FlightId, Box<check::Exchange>),
 }
 
 #[derive(Debug)]
@@ -149,21 +152,74 @@ pub(super) enum Round<T> {
     Over(T),
 }
 
-/// A round with Docker: writes what is unsent, reads what may be read, hands on what the stream tells.
-pub(super) fn exchange(
+/// One request of ours and its answer.
+pub(super) trait Talk {
+    /// What is told before the end.
+    type Told;
+    type Outcome;
+    fn unsent(&self) -> &[u8];
+    fn sent(&mut self, bytes: usize);
+    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(Self::Told)) -> Option<Self::Outcome>;
+    fn end(&mut self) -> Self::Outcome;
+}
+
+impl Talk for Exchange {
+    type Told = Told;
+    type Outcome = Outcome;
+
+    fn unsent(&self) -> &[u8] {
+        self.unsent()
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.sent(bytes);
+    }
+
+    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(Told)) -> Option<Outcome> {
+        self.feed(bytes, tell)
+    }
+
+    fn end(&mut self) -> Outcome {
+        self.end()
+    }
+}
+
+impl Talk for check::Exchange {
+    type Told = u16;
+    type Outcome = Result<(), CheckFault>;
+
+    fn unsent(&self) -> &[u8] {
+        self.unsent()
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.sent(bytes);
+    }
+
+    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(u16)) -> Option<Self::Outcome> {
+        self.feed(bytes, tell)
+    }
+
+    fn end(&mut self) -> Self::Outcome {
+        self.end()
+    }
+}
+
+/// A round with one whom we ask: writes what is unsent, reads what may be read, hands on what is told.
+pub(super) fn exchange<T: Talk>(
     socket: &mut Socket,
-    exchange: &mut Exchange,
+    exchange: &mut T,
     scratch: &mut [u8],
     share: usize,
-    mut tell: impl FnMut(Told),
-) -> io::Result<Round<Outcome>> {
+    mut tell: impl FnMut(T::Told),
+) -> io::Result<Round<T::Outcome>> {
     if !socket.is_connected()? {
         return Ok(Round::Waits);
     }
     while !exchange.unsent().is_empty() {
         match socket.write(exchange.unsent()) {
             Ok(length) if length > 0 => exchange.sent(length),
-            // It would block; or Docker has answered before it had read all, and closed: then the answer can still be read.
+            // It would block; or they have answered before they had read all, and closed: then the answer can still be read.
             Ok(_) | Err(_) => break,
         }
     }
@@ -194,5 +250,19 @@ pub(super) fn fault(error: &io::Error) -> Fault {
         libc::EAGAIN => Fault::Full,
         libc::ECONNRESET | libc::EPIPE => Fault::Reset,
         other => Fault::Unreachable(other),
+    }
+}
+
+/// What an error of the system's means for a check.
+pub(super) fn check_fault(error: &io::Error) -> CheckFault {
+    // A path that is too long for a socket has no number.
+    match error.raw_os_error().unwrap_or(libc::ENAMETOOLONG) {
+        libc::ENOENT => CheckFault::NoSocket,
+        libc::ECONNREFUSED => CheckFault::Refused,
+        libc::EACCES | libc::EPERM => CheckFault::Denied,
+        libc::EAGAIN => CheckFault::Full,
+        libc::ECONNRESET | libc::EPIPE => CheckFault::Reset,
+        ours @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EADDRNOTAVAIL) => CheckFault::Ours(ours),
+        other => CheckFault::Unreachable(other),
     }
 }

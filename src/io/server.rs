@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A peer that has had its share of a turn is left for the next one, so that nobody holds the loop. `advance` alone reads and
-//! writes, `close_client` and `close_docker` alone end a peer, `perform` alone makes deeds of actions.
+//! writes, `close_client` and `close_flight` alone end a peer, `perform` alone makes deeds of actions.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,11 +29,12 @@ use super::logfile;
 use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
 use super::sock::Stream;
 use crate::answers::{self, Words};
+use crate::check;
 use crate::config::{Address, Config, Listen};
 use crate::docker::{ApiVersion, Exchange, Question};
 use crate::engine::route::route;
 use crate::engine::watch::Query;
-use crate::engine::{Action, Answer, AppName, Engine, FlightId, Settings, Ticket, Verdict};
+use crate::engine::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Settings, Ticket, Verdict};
 use crate::http::reply::{Field, Kind};
 use crate::http::target::pairs;
 use crate::http::{Bad, Inbound, Reply, Wait};
@@ -58,7 +59,7 @@ pub struct Server {
     list: VecDeque<Id>,
     later: Vec<Id>,
     turn: u64,
-    /// The peers that carry questions to Docker.
+    /// The peers that carry questions to Docker, and checks.
     flights: Vec<(FlightId, Id)>,
     engine: Engine,
     clock: Clock,
@@ -90,6 +91,7 @@ impl Server {
         poll.registry().register(&mut signals, Token(SIGNALS), Interest::READABLE).map_err(fail("poll signals"))?;
         let listeners = listen::listen(addresses, poll.registry(), FIRST_LISTENER)?;
         let clock = Clock::new();
+        let check = config.check();
         let settings = Settings {
             docker_timeout: config.docker_timeout,
             docker_grace: config.docker_grace,
@@ -98,10 +100,19 @@ impl Server {
             docker_health: config.docker_health,
             min_uptime: config.min_uptime,
             apps: config.apps.clone(),
+            check: check.is_some().then(|| CheckSettings {
+                interval: config.check_interval,
+                timeout: config.check_timeout,
+                fall: config.check_fall,
+                rise: config.check_rise,
+                fail: config.check_fail.clone(),
+            }),
         };
         let words = Words {
             docker: config.docker_host.to_string(),
             docker_timeout: config.docker_timeout,
+            check,
+            check_timeout: config.check_timeout,
             prefix: config.prefix.clone(),
             hide_command: config.hide_command,
         };
@@ -304,7 +315,7 @@ impl Server {
             // It came in this turn: nobody has looked yet whether it has asked.
             Role::Client(Client { wait: (Wait::Request, 0), since, .. }) if *since == now => None,
             Role::Client(Client { wait: (Wait::Request | Wait::RestOfRequest | Wait::ClientToClose, _), since, .. }) => Some((*since, id)),
-            Role::Client(_) | Role::Docker(..) => None,
+            Role::Client(_) | Role::Docker(..) | Role::Check(..) => None,
         });
         let Some((_, id)) = idle.min() else { return false };
         self.close_client(id, Closed::Room);
@@ -353,14 +364,26 @@ impl Server {
             Role::Docker(flight, exchange) => {
                 let (flight, now) = (*flight, self.clock.now());
                 let tell = |told| self.engine.docker_told(flight, &told, now);
-                let outcome = match peer::exchange(&mut peer.socket, exchange, &mut self.scratch, limits::DOCKER_SHARE, tell) {
+                let outcome = match peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::DOCKER_SHARE, tell) {
                     Ok(Round::Waits) => return,
                     Ok(Round::More) => return self.postpone(id),
                     Ok(Round::Over(outcome)) => outcome,
                     Err(error) => Err(peer::fault(&error)),
                 };
-                self.close_docker(flight);
+                self.close_flight(flight);
                 self.engine.docker_said(flight, outcome, now);
+            }
+            Role::Check(flight, exchange) => {
+                let (flight, now) = (*flight, self.clock.now());
+                let tell = |status| self.engine.check_told(flight, status, now);
+                let outcome = match peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::CHECK_SHARE, tell) {
+                    Ok(Round::Waits) => return,
+                    Ok(Round::More) => return self.postpone(id),
+                    Ok(Round::Over(outcome)) => outcome,
+                    Err(error) => Err(peer::check_fault(&error)),
+                };
+                self.close_flight(flight);
+                self.engine.check_said(flight, outcome, now);
             }
         }
     }
@@ -498,13 +521,16 @@ impl Server {
                 self.reply(ticket, &Reply { kind: Kind::Metrics, ..Reply::json(200, &body) });
             }
             Action::Ask(flight, question, version) => self.ask_docker(flight, &question, version),
-            Action::Forget(flight) => self.close_docker(flight),
+            Action::Check(flight, app) => self.check(flight, &app),
+            Action::Forget(flight) => self.close_flight(flight),
             Action::Turned(app, None) => info!("up app={}", app.as_str()),
             Action::Turned(app, Some(reason)) => warn!("down app={} reason={}", app.as_str(), reason.word()),
             Action::DockerFound => info!("docker answers address={}", self.words.docker),
             Action::Live => info!("live containers={}", self.engine.containers()),
             Action::Blind(fault) => warn!("blind, each probe asks docker: {}", self.words.fault(&fault)),
             Action::DockerLost(fault) => warn!("docker lost: {}", self.words.fault(&fault)),
+            Action::Checked(app, Ok(())) => info!("check good again app={app:?}"),
+            Action::Checked(app, Err(fault)) => warn!("check fails app={app:?}: {}", self.words.check(&app, fault)),
         }
     }
 
@@ -568,16 +594,31 @@ impl Server {
             Err(error) => return self.engine.docker_said(flight, Err(peer::fault(&error)), self.clock.now()),
         };
         let socket = Socket::new(stream, matches!(address, Address::Unix(_)));
-        let role = Role::Docker(flight, Box::new(Exchange::new(question, version)));
-        match self.admit(socket, role) {
-            Ok(id) => {
-                self.flights.push((flight, id));
-                if let Some(peer) = self.peers.get_mut(id) {
-                    enlist(&mut self.list, id, peer);
-                }
-            }
-            Err(error) => self.engine.docker_said(flight, Err(peer::fault(&error)), self.clock.now()),
+        if let Err(error) = self.fly(flight, socket, Role::Docker(flight, Box::new(Exchange::new(question, version)))) {
+            self.engine.docker_said(flight, Err(peer::fault(&error)), self.clock.now());
         }
+    }
+
+    fn check(&mut self, flight: FlightId, app: &AppName) {
+        let Some(url) = &self.words.check else { return };
+        let (address, exchange) = (url.address_of(app), check::Exchange::new(url.request(app)));
+        let sent = Stream::connect(&address).and_then(|stream| {
+            let socket = Socket::new(stream, matches!(address, Address::Unix(_)));
+            self.fly(flight, socket, Role::Check(flight, Box::new(exchange)))
+        });
+        if let Err(error) = sent {
+            self.engine.check_said(flight, Err(peer::check_fault(&error)), self.clock.now());
+        }
+    }
+
+    /// A peer that carries a question, or a check.
+    fn fly(&mut self, flight: FlightId, socket: Socket, role: Role) -> io::Result<()> {
+        let id = self.admit(socket, role)?;
+        self.flights.push((flight, id));
+        if let Some(peer) = self.peers.get_mut(id) {
+            enlist(&mut self.list, id, peer);
+        }
+        Ok(())
     }
 
     // ---- Peers go.
@@ -593,8 +634,8 @@ impl Server {
         debug!("client gone connection={} why={why:?}", id.to_usize());
     }
 
-    /// A question is over, or forgotten.
-    fn close_docker(&mut self, flight: FlightId) {
+    /// A question or a check is over, or forgotten.
+    fn close_flight(&mut self, flight: FlightId) {
         if let Some(at) = self.flights.iter().position(|(known, _)| *known == flight) {
             let (_, id) = self.flights.swap_remove(at);
             self.peers.remove(id);
@@ -609,7 +650,7 @@ fn enlist(list: &mut VecDeque<Id>, id: Id, peer: &mut Peer) {
         return;
     }
     match peer.role {
-        Role::Client(_) => list.push_back(id),
+        Role::Client(_) | Role::Check(..) => list.push_back(id),
         Role::Docker(..) => list.push_front(id),
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::to_writer;
 
 use crate::docker::Fault;
-use crate::engine::{Answer, Shown};
+use crate::drain;
+use crate::engine::{Answer, AppName, Shown};
 use crate::http::Bad;
 use crate::http::response::Broken;
 use crate::limits;
@@ -34,6 +35,10 @@ impl Words {
             Answer::Healthy => ok("i'm healthy"),
             Answer::Ready => ok("ready"),
             Answer::NotYet => error(503, 11, "starting", &format!("{} has not answered yet", self.docker)),
+            Answer::Drained(drained) => {
+                let name = drained.app.as_ref().map_or(drain::HOST, AppName::as_str);
+                error(503, 12, "drained", &drained.drain.sentence(name))
+            }
             Answer::Up(shown) => (200, self.up(shown)),
             Answer::Down(reason, shown) => {
                 let Shown { name, container } = &**shown;
@@ -208,7 +213,8 @@ fn text(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
     use crate::docker::{ApiVersion, Container};
-    use crate::engine::{AppName, Reason};
+    use crate::drain::Drain;
+    use crate::engine::{Drained, Reason};
 
     fn words() -> Words {
         Words { docker: "/var/run/docker.sock".into(), docker_timeout: Duration::from_secs(5), prefix: "/chc".into(), hide_command: false }
@@ -245,6 +251,10 @@ mod tests {
     fn every_other_answer() {
         let app = AppName::parse(b"bk_iam").unwrap();
         let unknown = |fault| Answer::Unknown(fault);
+        let drained = |app, reason: &str| {
+            let drain = Drain { reason: reason.into(), by: "root".into(), until: Some(1_795_615_200) };
+            Answer::Drained(Box::new(Drained { app, drain, left: Some(7) }))
+        };
         let exited = |status: &str| {
             let mut shown = shown();
             shown.container.status = status.into();
@@ -253,6 +263,8 @@ mod tests {
         let cases = [
             (Answer::Ready, 200, 0, "", "ready"),
             (Answer::NotYet, 503, 11, "starting", "/var/run/docker.sock has not answered yet"),
+            (drained(Some(app), "deploy"), 503, 12, "drained", "bk_iam is drained: deploy (by root, until 2026-11-25T14:00:00Z)"),
+            (drained(None, "a \"b\""), 503, 12, "drained", "this host is drained: a \"b\" (by root, until 2026-11-25T14:00:00Z)"),
             (exited("Exited (137) 3 minutes ago"), 503, 12, "exited", "bk_iam-1709878117 is exited: Exited (137) 3 minutes ago"),
             (exited(""), 503, 12, "exited", "bk_iam-1709878117 is exited"),
             (Answer::NoContainer(app), 404, 12, "no-container", "no container is named bk_iam or bk_iam-<digits>"),

@@ -22,6 +22,7 @@
 //! | [`answers`] | what a client is told, in words and JSON |
 //! | [`metrics`] | the counters of all parts as text |
 //! | [`config`]  | flags and environment |
+//! | [`drain`]   | the text of one drain's file |
 //! | [`limits`]  | every number that bounds something, with its reason |
 //! | [`slots`]   | a slab whose ids never lie |
 //! | `properties` | for tests and fuzzers: what holds of any bytes at all |
@@ -29,6 +30,7 @@
 pub mod answers;
 pub mod config;
 pub mod docker;
+pub mod drain;
 pub mod engine;
 pub mod http;
 pub mod io;

@@ -74,6 +74,8 @@ const BORDERS: &[(&[&str], &[&str])] = &[
         &["mio", "std::net", "std::io", "Instant", "log::", "crate::http", "crate::docker", "crate::engine", "crate::io"],
     ),
     (&["config"], &["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]),
+    // A text, and a second as a number.
+    (&["drain.rs"], &["mio", "std::net", "std::fs", "std::io", "SystemTime::now", "Instant", "log::", "std::env", "crate::io"]),
     (&["answers.rs", "metrics.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
     // The world is touched, and nothing is judged.
     (&["io"], &["serde", "httparse", "AppName::", "json!", "std::env", "Instant::now", "SystemTime::now"]),

@@ -1,6 +1,6 @@
 //! What a client is told, as the engine means it.
 
-use super::{AppName, Shown};
+use super::{AppName, Drained, Shown};
 use crate::docker::Fault;
 
 /// What a client is told. `answers.rs` has the words.
@@ -12,6 +12,8 @@ pub enum Answer {
     Ready,
     /// Docker has not answered yet, since the start.
     NotYet,
+    /// The app or this host is drained.
+    Drained(Box<Drained>),
     /// The app is up, in this container.
     Up(Box<Shown>),
     /// The app is down, for that reason, as this container shows.
@@ -28,6 +30,14 @@ pub enum Answer {
     NotFound,
     /// It would have to wait, and too many do already.
     Busy,
+}
+
+impl Answer {
+    /// After how many seconds it is worth asking again, if that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u64> {
+        if let Self::Drained(drained) = self { drained.left } else { None }
+    }
 }
 
 /// Why an app is down, one word each. Docker's faults have theirs in `answers.rs`.

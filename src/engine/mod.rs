@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `app`     | [`AppName`] |
 //! | `route`   | a path to a [`Route`] |
+//! | `drains`  | what the operator has drained |
 //! | `contact` | whether Docker can be asked, and when again |
 //! | `questions` | what is asked of Docker, and what comes of it |
 //! | `answer`  | what a client is told |
@@ -26,6 +27,7 @@
 mod answer;
 pub mod app;
 pub mod contact;
+mod drains;
 mod questions;
 pub mod route;
 #[cfg(any(test, fuzzing))]
@@ -39,6 +41,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, Reason};
 pub use app::AppName;
 use contact::Contact;
+pub use drains::{Drained, Drains};
 pub use route::Route;
 pub use verdict::{DockerHealth, Policy, Shown};
 
@@ -158,7 +161,8 @@ pub struct Engine {
     stream_failures: u32,
     /// The last event: when by Docker's clock, in nanoseconds of Unix time, and when it was read.
     last_event: Option<(u64, Instant)>,
-    /// Unix time at some instant.
+    drains: Drains,
+    /// Unix time at some instant: at the last [`Engine::clock_is`].
     started: (Duration, Instant),
     /// The list of all containers on the wire.
     list: Option<List>,
@@ -204,6 +208,7 @@ impl Engine {
             stream: Stream::Closed(now),
             stream_failures: 0,
             last_event: None,
+            drains: Drains::default(),
             started: (unix, now),
             list: None,
             behind: VecDeque::new(),
@@ -240,6 +245,9 @@ impl Engine {
 
     fn probed(&mut self, waiter: Waiter, may_wait: bool, now: Instant) {
         let Waiter { ticket, app, .. } = waiter;
+        if let Some(drained) = self.drains.of(&app, self.second(now)) {
+            return self.actions.push_back(Action::Answer(ticket, Answer::Drained(Box::new(drained))));
+        }
         let trust = self.trust(now);
         let action = match trust {
             Trust::Live if !self.view.is_open(&app) => Action::Verdict(ticket, app, false),
@@ -262,6 +270,9 @@ impl Engine {
     }
 
     fn readiness(&self, now: Instant) -> Answer {
+        if let Some(drained) = self.drains.of_host(self.second(now)) {
+            return Answer::Drained(Box::new(drained));
+        }
         match self.contact.last() {
             None => Answer::NotYet,
             Some(Err(fault)) if self.trust(now) == Trust::Down => Answer::Unknown(fault.clone()),
@@ -285,7 +296,37 @@ impl Engine {
         self.view.verdict(app)
     }
 
+    // ---- The operator.
+
+    /// These are the drains from now on. Who waits is told at once.
+    pub fn drains_are(&mut self, drains: Drains, now: Instant) {
+        self.drains = drains;
+        if planted(Plant::LetTheDrainedWait) {
+            return;
+        }
+        let second = self.second(now);
+        let waiting = self.list.as_mut().map(|list| &mut list.waiting);
+        for queue in [waiting, Some(&mut self.behind), Some(&mut self.open)].into_iter().flatten() {
+            queue.retain(|waiter| {
+                let Some(drained) = self.drains.of(&waiter.app, second) else { return true };
+                self.actions.push_back(Action::Answer(waiter.ticket, Answer::Drained(Box::new(drained))));
+                false
+            });
+        }
+    }
+
     // ---- Time.
+
+    /// What Unix time is, which may be set anew at any moment: for drains that end.
+    pub const fn clock_is(&mut self, unix: Duration, now: Instant) {
+        self.started = (unix, now);
+    }
+
+    /// The present second of Unix time.
+    fn second(&self, now: Instant) -> u64 {
+        let (unix, at) = self.started;
+        unix.saturating_add(now.saturating_duration_since(at)).as_secs()
+    }
 
     /// Does what is due.
     pub fn due(&mut self, now: Instant) {
@@ -336,6 +377,7 @@ enum Plant {
     BelieveTheListAfterDeath,
     ForgetASuspect,
     AnswerFromAnOlderList,
+    LetTheDrainedWait,
 }
 
 #[cfg(test)]

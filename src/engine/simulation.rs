@@ -5,6 +5,7 @@
 //!
 //! - whoever asked is answered exactly once, in time, about the app they asked for;
 //! - whoever is told "up" is told so by facts that no event read before contradicts;
+//! - whoever asks about a drained app is told that and nothing else;
 //! - while blind, what is told was listed after the probe came;
 //! - there is at most one list, one question about some containers, and one stream at a time, and Docker is left alone after it
 //!   was found gone;
@@ -34,6 +35,7 @@ use super::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Rou
 use crate::docker::event::{Event, Line, What};
 use crate::docker::exchange::{Listed, Told};
 use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
+use crate::drain::Drain;
 use crate::http::response::Broken;
 use crate::limits;
 use crate::slots::Slots;
@@ -195,6 +197,8 @@ struct World<'a> {
     /// Docker is to be left alone until then.
     rest: Option<Instant>,
     gone_since: Option<Instant>,
+    /// Who is drained, until which second.
+    drains: HashMap<&'static str, Option<u64>>,
     answers: u64,
 }
 
@@ -234,6 +238,7 @@ impl<'a> World<'a> {
             history: vec![VecDeque::new(); APPS.len()],
             rest: None,
             gone_since: None,
+            drains: HashMap::new(),
             answers: 0,
         }
     }
@@ -316,8 +321,27 @@ impl<'a> World<'a> {
         assert_eq!(to, ticket);
         match want {
             Some(want) => assert_eq!(answer, want),
+            None if self.is_drained("all") => assert!(matches!(answer, Answer::Drained(_)), "{answer:?}"),
             None => assert_eq!(matches!(answer, Answer::Unknown(_)), down, "{answer:?}"),
         }
+    }
+
+    // ---- What the operator does.
+
+    /// Drains somebody, for good or for a while, or no more.
+    fn drain(&mut self) {
+        let name = ["all", APPS[0], APPS[1], APPS[2]][self.dice.throw(4) as usize];
+        let until = self.unix() / 1_000_000_000 + self.dice.throw(40);
+        if self.drains.remove(name).is_none() {
+            self.drains.insert(name, (self.dice.throw(4) > 0).then_some(until));
+        }
+        let drain = |until: &Option<u64>| Drain { until: *until, ..Drain::default() };
+        let drains = self.drains.iter().map(|(name, until)| (Box::from(*name), drain(until))).collect();
+        self.engine.drains_are(drains, self.now);
+    }
+
+    fn is_drained(&self, name: &str) -> bool {
+        self.drains.get(name).is_some_and(|until| until.is_none_or(|until| self.unix() < until * 1_000_000_000))
     }
 
     // ---- What happens to containers.
@@ -330,6 +354,7 @@ impl<'a> World<'a> {
             5 => self.pause(which),
             6 => self.rename(which),
             7 => self.remove(which),
+            8 => self.drain(),
             _ => self.check_health(which),
         }
     }
@@ -655,6 +680,11 @@ impl<'a> World<'a> {
         let due = self.now >= probe.came + TIMEOUT;
         assert!(self.now <= probe.came + TIMEOUT, "late");
         self.answers += 1;
+        let is_drained = self.is_drained(APPS[probe.app]) || self.is_drained("all");
+        assert_eq!(is_drained, matches!(answer, Answer::Drained(_)), "{answer:?}");
+        if is_drained {
+            return;
+        }
         let trust = self.engine.trust(self.now);
         assert_eq!(stale, trust == Trust::Stale && !matches!(answer, Answer::Unknown(_)), "{answer:?}");
         match answer {
@@ -904,7 +934,7 @@ mod tests {
     /// A simulation that finds nothing may only be blind.
     #[test]
     fn a_planted_fault_is_found() {
-        for plant in [Plant::BelieveTheListAfterDeath, Plant::ForgetASuspect, Plant::AnswerFromAnOlderList] {
+        for plant in [Plant::BelieveTheListAfterDeath, Plant::ForgetASuspect, Plant::AnswerFromAnOlderList, Plant::LetTheDrainedWait] {
             PLANTED.set(Some(plant));
             let found = (0..200).find(|&seed| std::panic::catch_unwind(|| run(seed, 500)).is_err());
             PLANTED.set(None);

@@ -338,7 +338,7 @@ mod tests {
     const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
     fn reply(status: u16) -> Reply<'static> {
-        Reply { status, kind: Kind::Json, body: b"{}" }
+        Reply { status, kind: Kind::Json, body: b"{}", retry_after: None }
     }
 
     /// The statuses in what was written, and whether the last reply says that it is the last.
@@ -449,7 +449,7 @@ mod tests {
         let mut inbound = Inbound::new();
         let body = vec![b' '; limits::UNSENT_BYTES];
         inbound.feed(GET.repeat(2).as_bytes(), |_, _| ());
-        inbound.answer(0, &Reply { status: 200, kind: Kind::Json, body: &body }, "D");
+        inbound.answer(0, &Reply { status: 200, kind: Kind::Json, body: &body, retry_after: None }, "D");
         assert!(!inbound.wants_bytes());
         assert_eq!(inbound.waiting().0, Wait::ClientToRead);
         inbound.sent(inbound.unsent().len());

@@ -35,6 +35,8 @@ pub struct Reply<'a> {
     pub kind: Kind,
     /// Its body, which HEAD and OPTIONS leave out.
     pub body: &'a [u8],
+    /// After how many seconds it is worth asking again, if that is known.
+    pub retry_after: Option<u64>,
 }
 
 impl Reply<'_> {
@@ -45,7 +47,8 @@ impl Reply<'_> {
         let body = if is_options || method == Method::Head { &[] } else { self.body };
         // An answer to OPTIONS has no body and has to say so (RFC 9110 section 9.3.7).
         let length = if is_options { 0 } else { self.body.len() };
-        let mut digits = [0; 20];
+        let (mut digits, mut seconds) = ([0; 20], [0; 20]);
+        let retry = self.retry_after.map(|after| decimal(after, &mut seconds));
         // A head is put together for each probe, so by copying alone: `write!` costs as much as all else that is done for one.
         let parts = [
             status_line(self.status).as_bytes(),
@@ -55,7 +58,9 @@ impl Reply<'_> {
             if is_options || self.status == 405 { ALLOW.as_bytes() } else { b"" },
             if length > 0 { self.kind.field().as_bytes() } else { b"" },
             b"Content-Length: ",
-            decimal(length, &mut digits),
+            decimal(length as u64, &mut digits),
+            if retry.is_some() { b"\r\nRetry-After: " } else { b"" },
+            retry.unwrap_or_default(),
             b"\r\nCache-Control: no-store\r\n",
             if close { b"Connection: close\r\n\r\n" } else { b"\r\n" },
             body,
@@ -68,10 +73,10 @@ impl Reply<'_> {
 }
 
 /// A number in decimal digits, of which there are at most twenty.
-fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut from = digits.len();
     for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789".get(number % 10).copied().unwrap_or(b'0');
+        *digit = b'0'.saturating_add(u8::try_from(number % 10).unwrap_or_default());
         number /= 10;
         from = from.saturating_sub(1);
         if number == 0 {
@@ -107,7 +112,7 @@ mod tests {
 
     fn written(status: u16, method: Method, close: bool) -> String {
         let mut out = Vec::new();
-        Reply { status, kind: Kind::Json, body: b"{}" }.write(method, "D", close, &mut out);
+        Reply { status, kind: Kind::Json, body: b"{}", retry_after: None }.write(method, "D", close, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -134,8 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn when_to_ask_again() {
+        let mut out = Vec::new();
+        Reply { status: 503, kind: Kind::Json, body: b"{}", retry_after: Some(1800) }.write(Method::Head, "D", false, &mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.ends_with("\r\nContent-Length: 2\r\nRetry-After: 1800\r\nCache-Control: no-store\r\n\r\n"), "{out}");
+    }
+
+    #[test]
     fn any_length_in_digits() {
-        for number in [0, 7, 10, 199, 65_536, usize::MAX] {
+        for number in [0, 7, 10, 199, 65_536, u64::MAX] {
             assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
         }
     }

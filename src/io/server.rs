@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wait until somebody is ready or due
-//! read the clock                                 -- the only reading
+//! read the clock                                 -- the only reading; each second, look at the folder of drains
 //! each event: remember readiness, put the peer on the list; Docker in front, so that its events are read before all else
 //! work off the list and the engine's actions:
 //!     a round with each peer of the list: write what is unsent, read what may be read, feed, ask
@@ -24,6 +24,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::clock::Clock;
 use super::deadlines::{Deadlines, Due};
+use super::drains::Folder;
 use super::listen::{self, Accepted, Listening};
 use super::logfile;
 use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
@@ -60,6 +61,9 @@ pub struct Server {
     /// The peers that carry questions to Docker.
     flights: Vec<(FlightId, Id)>,
     engine: Engine,
+    drains: Folder,
+    /// When to look at it next.
+    drains_at: Instant,
     clock: Clock,
     scratch: Vec<u8>,
     /// The buffer lent to whoever is answered. One will do: an answer is written before the next one is made.
@@ -110,6 +114,9 @@ impl Server {
             turn: 0,
             flights: Vec::new(),
             engine: Engine::new(settings, seed, clock.now(), clock.unix()),
+            drains: Folder::new(config.drain_dir.clone()),
+            // Before anybody is told anything.
+            drains_at: clock.now(),
             clock,
             scratch: vec![0; limits::READ_BYTES],
             spare: Vec::new(),
@@ -127,9 +134,10 @@ impl Server {
     /// When there is no poll to be had any more.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
+        self.look_at_drains();
         self.work();
         while !self.is_done() {
-            match self.poll.poll(&mut events, self.patience()) {
+            match self.poll.poll(&mut events, Some(self.patience())) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
                 Err(error) => return Err(error),
@@ -154,6 +162,7 @@ impl Server {
                 }
             }
             self.list.extend(self.later.drain(..));
+            self.look_at_drains();
             self.work();
             self.expire();
             self.engine.due(self.clock.now());
@@ -166,14 +175,15 @@ impl Server {
     }
 
     /// How long to wait for an event.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&self) -> Duration {
         let accepts = self.accept_again.is_none() && self.listeners.iter().any(|listening| listening.ready);
         if accepts || !self.later.is_empty() {
-            return Some(Duration::ZERO);
+            return Duration::ZERO;
         }
         let now = self.clock.now();
-        let next = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at].into_iter().flatten().min();
-        next.map(|at| at.saturating_duration_since(now))
+        let others = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at];
+        let next = others.into_iter().flatten().fold(self.drains_at, Instant::min);
+        next.saturating_duration_since(now)
     }
 
     fn is_done(&self) -> bool {
@@ -230,6 +240,19 @@ impl Server {
             enlist(&mut self.list, id, peer);
         }
         self.listeners.clear();
+    }
+
+    /// Each second, and what Unix time is by then.
+    fn look_at_drains(&mut self) {
+        let (now, unix) = (self.clock.now(), self.clock.unix());
+        if now < self.drains_at {
+            return;
+        }
+        self.drains_at = now + limits::DRAIN_PAUSE;
+        self.engine.clock_is(unix, now);
+        if let Some(drains) = self.drains.look(unix.as_secs()) {
+            self.engine.drains_are(drains, now);
+        }
     }
 
     // ---- Clients come.
@@ -478,7 +501,7 @@ impl Server {
             Action::Metrics(ticket) => {
                 let engine = &self.engine;
                 let body = metrics::text(&self.traffic, engine.counts(), engine.trust(self.clock.now()), engine.containers());
-                self.reply(ticket, &Reply { status: 200, kind: Kind::Metrics, body: &body });
+                self.reply(ticket, &Reply { status: 200, kind: Kind::Metrics, body: &body, retry_after: None });
             }
             Action::Ask(flight, question, version) => self.ask_docker(flight, &question, version),
             Action::Forget(flight) => self.close_docker(flight),
@@ -495,7 +518,7 @@ impl Server {
             return;
         }
         let (status, body) = self.words.answer(answer);
-        self.reply(ticket, &Reply { status, kind: Kind::Json, body: &body });
+        self.reply(ticket, &Reply { status, kind: Kind::Json, body: &body, retry_after: answer.retry_after() });
     }
 
     /// The present verdict on an app, written once for all who ask until it changes.
@@ -509,7 +532,7 @@ impl Server {
         } else {
             rendered.get_or_insert_with(|| words.answer(answer))
         };
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { status: *status, kind: Kind::Json, body });
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { status: *status, kind: Kind::Json, body, retry_after: None });
     }
 
     fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
@@ -592,7 +615,7 @@ fn hand_over(
 /// Tells a client that its request is none.
 fn refuse(inbound: &mut Inbound, number: u32, bad: Bad, clock: &Clock, traffic: &mut Traffic) {
     let (status, body) = answers::refused(bad);
-    inbound.answer(number, &Reply { status, kind: Kind::Json, body: &body }, clock.date());
+    inbound.answer(number, &Reply { status, kind: Kind::Json, body: &body, retry_after: None }, clock.date());
     traffic.answered(status);
     traffic.refused(bad);
 }

@@ -151,7 +151,7 @@ impl Talk {
         let Some(&at) = open.get(number % open.len().max(1)) else { return };
         let is_last = self.stopped && at + 1 == self.asked.len();
         self.asked[at].reply = Some(Given { length, is_last });
-        let reply = Reply { status: status(at), kind: Kind::Json, body: &body(at, length) };
+        let reply = Reply { status: status(at), kind: Kind::Json, body: &body(at, length), retry_after: None };
         self.inbound.answer(u32::try_from(at).unwrap(), &reply, "D");
     }
 

@@ -22,12 +22,14 @@
 //! | [`answers`] | what a client is told, in words and JSON |
 //! | [`metrics`] | the counters of all parts as text |
 //! | [`config`]  | flags and environment |
+//! | [`cli`]     | the commands: a blocking client, and the files of drains |
 //! | [`drain`]   | the text of one drain's file |
 //! | [`limits`]  | every number that bounds something, with its reason |
 //! | [`slots`]   | a slab whose ids never lie |
 //! | `properties` | for tests and fuzzers: what holds of any bytes at all |
 
 pub mod answers;
+pub mod cli;
 pub mod config;
 pub mod docker;
 pub mod drain;

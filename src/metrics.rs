@@ -115,6 +115,7 @@ pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers
     out.one("docker_events_total", "Events that said something new.", engine.events);
     out.one("docker_events_too_long_total", "Events that were too long to be read.", engine.events_too_long);
     out.one("probes_total", "Probes of apps.", engine.probes);
+    out.one("probes_drained_total", "Probes of apps that were drained.", engine.drained);
     out.one("probes_timed_out_total", "Probes that waited for Docker as long as they may.", engine.timeouts);
     out.one("probes_busy_total", "Probes refused since too many waited.", engine.busy);
     out.family("http_clients", "gauge", "Connections of clients.", [(String::new(), traffic.clients)]);

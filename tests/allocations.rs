@@ -12,7 +12,9 @@ use std::thread;
 
 use container_healthcheck::config::{self, Command};
 use container_healthcheck::io::Server;
-use support::{Client, FakeDocker, PREFIX, eventually, free_port, list};
+use std::time::Instant;
+
+use support::{Client, FakeDocker, Folder, PREFIX, eventually, free_port, list};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -58,8 +60,10 @@ fn a_probe_of_a_live_view_allocates_nothing() {
     let docker = FakeDocker::listing(list(&[("up-1", "running", "Up 3 minutes"), ("down-1", "exited", "Exited (1) 2 days ago")]));
     docker.open_stream();
     let port = free_port();
+    let drains = Folder::new();
+    let (bind, host) = (format!("127.0.0.1:{port}"), format!("unix://{}", docker.path().display()));
     // Nothing else is to happen in between.
-    let args = ["-bind", &format!("127.0.0.1:{port}"), "-docker-host", &format!("unix://{}", docker.path().display()), "-resync", "1h"];
+    let args = ["-bind", &bind, "-docker-host", &host, "-resync", "1h", "-drain-dir", &drains.join("none").display().to_string()];
     let args = args.map(ToOwned::to_owned);
     // It ends with this process.
     thread::spawn(move || {
@@ -89,4 +93,18 @@ fn a_probe_of_a_live_view_allocates_nothing() {
         let allocated = ALLOCATIONS.load(Ordering::SeqCst) - before;
         assert_eq!(allocated, 0, "{app}, {PROBES} probes");
     }
+
+    // Nor while another one is drained; each second's look at the folder does.
+    std::fs::create_dir(drains.join("none")).unwrap();
+    std::fs::write(drains.join("none/down"), "").unwrap();
+    let path = format!("{PREFIX}/apps/health/down");
+    eventually("it is drained", || client.get(&path).body.contains("drained"));
+    let path = format!("{PREFIX}/apps/health/up");
+    let (began, before) = (Instant::now(), ALLOCATIONS.load(Ordering::SeqCst));
+    for _ in 0..PROBES {
+        assert_eq!(client.get(&path).status, 200);
+    }
+    let allocated = ALLOCATIONS.load(Ordering::SeqCst) - before;
+    let looks = began.elapsed().as_secs() + 1;
+    assert!(allocated <= 100 * looks && 100 * looks < PROBES, "{allocated} in {looks} looks and {PROBES} probes");
 }

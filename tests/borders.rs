@@ -79,10 +79,18 @@ const BORDERS: &[(&[&str], &[&str])] = &[
     (&["answers.rs", "metrics.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
     // The world is touched, and nothing is judged.
     (&["io"], &["serde", "httparse", "AppName::", "json!", "std::env", "Instant::now", "SystemTime::now"]),
-    // One poll, one clock, one place for the environment.
-    (&["answers.rs", "config", "docker", "engine", "http", "limits.rs", "main.rs", "metrics.rs", "slots.rs"], &["mio::", "Poll"]),
+    // A client like any other; the clock is io's.
     (
-        &["answers.rs", "config", "docker", "engine", "http", "io", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
+        &["cli"],
+        &["mio", "httparse", "Engine", "io::Server", "io::server", "Instant::now", "SystemTime", "log::", "std::env", "println!", "print!"],
+    ),
+    // One poll, one clock, one place for the environment.
+    (
+        &["answers.rs", "cli", "config", "docker", "drain.rs", "engine", "http", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
+        &["mio::", "Poll"],
+    ),
+    (
+        &["answers.rs", "cli", "config", "docker", "drain.rs", "engine", "http", "io", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
         &["unsafe {", "todo!", "unimplemented!"],
     ),
 ];

@@ -87,7 +87,7 @@ fn path(app: &str) -> String {
 }
 
 fn message(answer: &Answer) -> String {
-    answer.json()["message"].as_str().unwrap().to_owned()
+    answer.json()["message"].as_str().unwrap_or_default().to_owned()
 }
 
 fn in_seconds(seconds: u64) -> String {
@@ -103,6 +103,7 @@ fn a_touched_file_drains_an_app_and_no_other() {
     assert_eq!(message(&answer), "app is drained");
     assert_eq!(answer.field("retry-after"), None);
     assert_eq!(host.daemon.app("other").status, 200);
+    assert!(host.daemon.counter("probes_drained_total") > 0);
     assert_eq!(host.daemon.get("/").status, 200);
     for method in ["HEAD", "OPTIONS"] {
         let mut client = host.daemon.connect();

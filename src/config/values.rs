@@ -9,6 +9,7 @@ use log::LevelFilter;
 
 use super::{Address, Bind, CheckUrl};
 use crate::engine::{DockerHealth, Policy};
+use crate::limits;
 
 /// The longest path that fits the address of a Unix socket, in bytes (unix(7), its closing NUL aside).
 pub(super) const SOCKET_PATH_BYTES: usize = 107;
@@ -100,10 +101,23 @@ pub(super) fn check_url(value: &str) -> Result<CheckUrl, &'static str> {
     if sound { Ok(CheckUrl { address, path: path.to_owned() }) } else { Err(WANTS) }
 }
 
-pub(super) fn duration(value: &str, least: Duration) -> Result<Duration, &'static str> {
+fn time(value: &str) -> Option<Duration> {
     let plain = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().map(Duration::from_secs).ok());
-    let duration = plain.unwrap_or_else(|| humantime::parse_duration(value).ok());
-    duration.filter(|duration| (least..=DAY).contains(duration)).ok_or(if least.is_zero() {
+    plain.unwrap_or_else(|| humantime::parse_duration(value).ok())
+}
+
+/// How long a drain may last. A shorter one would be over before anybody has seen it.
+pub(super) fn span(value: &str) -> Result<Duration, &'static str> {
+    let range = Duration::from_secs(10)..=DAY * 365;
+    time(value).filter(|span| range.contains(span)).ok_or("a time from 10s to 365d, like 30m, 2h, 3d, or seconds")
+}
+
+pub(super) fn reason(value: &str) -> Result<String, &'static str> {
+    if value.len() <= limits::REASON_BYTES { Ok(value.to_owned()) } else { Err("a text of at most 1024 bytes") }
+}
+
+pub(super) fn duration(value: &str, least: Duration) -> Result<Duration, &'static str> {
+    time(value).filter(|duration| (least..=DAY).contains(duration)).ok_or(if least.is_zero() {
         "a time from 0s to 24h, like 500ms, 5s, 30m, 2h, or seconds"
     } else {
         "a time from 100ms to 24h, like 500ms, 5s, 30m, 2h, or seconds"

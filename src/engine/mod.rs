@@ -108,6 +108,8 @@ pub struct Settings {
 pub struct Counts {
     /// Probes of apps.
     pub probes: u64,
+    /// Those of them about an app that was drained.
+    pub drained: u64,
     /// Lists of all containers asked for.
     pub lists: u64,
     /// Lists of some containers asked for.
@@ -246,6 +248,7 @@ impl Engine {
     fn probed(&mut self, waiter: Waiter, may_wait: bool, now: Instant) {
         let Waiter { ticket, app, .. } = waiter;
         if let Some(drained) = self.drains.of(&app, self.second(now)) {
+            count(&mut self.counts.drained);
             return self.actions.push_back(Action::Answer(ticket, Answer::Drained(Box::new(drained))));
         }
         let trust = self.trust(now);
@@ -309,6 +312,7 @@ impl Engine {
         for queue in [waiting, Some(&mut self.behind), Some(&mut self.open)].into_iter().flatten() {
             queue.retain(|waiter| {
                 let Some(drained) = self.drains.of(&waiter.app, second) else { return true };
+                count(&mut self.counts.drained);
                 self.actions.push_back(Action::Answer(waiter.ticket, Answer::Drained(Box::new(drained))));
                 false
             });

@@ -39,6 +39,13 @@ pub struct Known {
     stamp: Option<Stamp>,
 }
 
+#[cfg(test)]
+impl Known {
+    pub(crate) const fn shown(drain: Drain, wrong: Option<String>, over: bool) -> Self {
+        Self { drain, wrong, over, stamp: None }
+    }
+}
+
 /// What changes with a file: device, inode, length, and when its content and its permissions last changed.
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 

@@ -34,22 +34,34 @@ impl Said {
     }
 }
 
-/// A socket that waits for so long and no longer.
-trait Socket: Read + Write {
-    fn wait_for(&self, time: Duration) -> io::Result<()>;
+/// A socket that waits.
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
-impl Socket for TcpStream {
+impl Socket {
+    /// From now on it waits for so long and no longer.
     fn wait_for(&self, time: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(time))?;
-        self.set_write_timeout(Some(time))
+        let time = Some(time);
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(time).and_then(|()| stream.set_write_timeout(time)),
+            Self::Unix(stream) => stream.set_read_timeout(time).and_then(|()| stream.set_write_timeout(time)),
+        }
     }
-}
 
-impl Socket for UnixStream {
-    fn wait_for(&self, time: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(time))?;
-        self.set_write_timeout(Some(time))
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
     }
 }
 
@@ -70,15 +82,17 @@ impl Server {
     fn try_to_get(&self, path: &str, patience: Duration) -> io::Result<Said> {
         let mut clock = Clock::new();
         let until = clock.now() + patience;
-        let mut socket: Box<dyn Socket> = match &self.address {
-            Address::Tcp(address) => Box::new(TcpStream::connect_timeout(address, patience)?),
-            Address::Unix(path) => Box::new(sock::connect_waiting(path)?),
+        let mut socket = match &self.address {
+            Address::Tcp(address) => Socket::Tcp(TcpStream::connect_timeout(address, patience)?),
+            Address::Unix(path) => Socket::Unix(sock::connect_waiting(path)?),
         };
         // Any HTTP/1.1 request has a Host; this server looks at none.
         let request = format!("GET {}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", self.prefix);
         let mut outbound = Outbound::new(request.into_bytes());
-        socket.wait_for(left(&mut clock, until)?)?;
-        socket.write_all(outbound.unsent())?;
+        while !outbound.unsent().is_empty() {
+            socket.wait_for(left(&mut clock, until)?)?;
+            outbound.sent(socket.write(outbound.unsent())?);
+        }
         let (mut status, mut body) = (0, Vec::new());
         let mut buffer = vec![0; limits::READ_BYTES];
         let broken = |_| io::Error::other("it answered with broken HTTP (is it another server?)");

@@ -50,7 +50,7 @@ pub(super) fn undrain(server: &Server, folder: &Path, app: &AppName) -> Result<S
 /// A table of what is drained.
 pub(super) fn drains(folder: &Path) -> Result<String, Failed> {
     let folder = looked_at(folder)?;
-    Ok(table::drains(folder.files().iter().map(|(name, known)| (&**name, known))))
+    Ok(table::drains(folder.files()))
 }
 
 /// Names, and whether their time is over.

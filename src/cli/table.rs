@@ -35,15 +35,15 @@ pub(super) fn apps(said: &Said, unix: u64, colour: bool) -> Option<String> {
     Some(if rows.is_empty() { head } else { head + &table })
 }
 
-/// All drains at that second of Unix time.
-pub(super) fn drains<'a>(files: impl Iterator<Item = (&'a str, &'a Known)>) -> String {
-    let row = |(name, known): (&str, &Known)| {
+/// All drains.
+pub(super) fn drains(files: &[(Box<str>, Known)]) -> String {
+    let row = |(name, known): &(Box<str>, Known)| {
         let Known { drain, wrong, over, .. } = known;
         let reason = wrong.as_ref().map_or_else(|| drain.reason.clone(), |wrong| format!("({wrong})"));
         let until = drain.until.map(written).unwrap_or_default() + if *over { " (over)" } else { "" };
-        ([name.to_owned(), reason, drain.by.clone(), until], "")
+        ([name.to_string(), reason, drain.by.clone(), until], "")
     };
-    let rows: Vec<_> = files.map(row).collect();
+    let rows: Vec<_> = files.iter().map(row).collect();
     if rows.is_empty() { "nothing is drained\n".to_owned() } else { table(["APP", "REASON", "BY", "UNTIL"], &rows, false) }
 }
 
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn all_drains() {
-        assert_eq!(drains(std::iter::empty()), "nothing is drained\n");
+        assert_eq!(drains(&[]), "nothing is drained\n");
         let known = |reason: &str, until, over, wrong: Option<&str>| {
             let drain = Drain { reason: reason.into(), by: "root".into(), until };
             Known::shown(drain, wrong.map(Into::into), over)
@@ -143,11 +143,12 @@ mod tests {
             ("all", known("kernel", None, false, None)),
             ("app", known("", Some(NOW), true, None)),
             ("x", known("", None, false, Some("it is too long"))),
-        ];
+        ]
+        .map(|(name, known)| (Box::from(name), known));
         let want = "APP  REASON            BY    UNTIL\n\
                     all  kernel            root\n\
                     app                    root  2026-11-25T14:00:00Z (over)\n\
                     x    (it is too long)  root\n";
-        assert_eq!(drains(files.iter().map(|(name, known)| (*name, known))), want);
+        assert_eq!(drains(&files), want);
     }
 }

@@ -1,7 +1,5 @@
 //! What is drained: this host, and single apps.
 
-use std::collections::HashMap;
-
 use super::AppName;
 use crate::drain::{Drain, HOST};
 
@@ -9,7 +7,8 @@ use crate::drain::{Drain, HOST};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drains {
     host: Option<Drain>,
-    apps: HashMap<Box<str>, Drain>,
+    /// By their names, in order.
+    apps: Vec<(Box<str>, Drain)>,
 }
 
 /// A drain that counts.
@@ -24,10 +23,12 @@ pub struct Drained {
 }
 
 impl FromIterator<(Box<str>, Drain)> for Drains {
-    /// Drains by the names of their files.
+    /// Drains by the names of their files, in the order of these.
     fn from_iter<T: IntoIterator<Item = (Box<str>, Drain)>>(files: T) -> Self {
-        let mut apps: HashMap<_, _> = files.into_iter().collect();
-        Self { host: apps.remove(HOST), apps }
+        let mut apps: Vec<_> = files.into_iter().collect();
+        debug_assert!(apps.is_sorted_by(|(one, _), (other, _)| one < other));
+        let host = apps.iter().position(|(name, _)| **name == *HOST).map(|at| apps.remove(at).1);
+        Self { host, apps }
     }
 }
 
@@ -35,9 +36,9 @@ impl Drains {
     /// Why an app may not be used at that second of Unix time. Its own drain says more than the host's.
     #[must_use]
     pub fn of(&self, app: &AppName, unix: u64) -> Option<Drained> {
-        // Nobody pays for drains who has none.
-        let own = if self.apps.is_empty() { None } else { self.apps.get(app.as_str()) };
-        own.and_then(|drain| counts(Some(app), drain, unix)).or_else(|| self.of_host(unix))
+        let at = self.apps.binary_search_by(|(name, _)| (**name).cmp(app.as_str())).ok();
+        let own = at.and_then(|at| self.apps.get(at));
+        own.and_then(|(_, drain)| counts(Some(app), drain, unix)).or_else(|| self.of_host(unix))
     }
 
     /// Why this host may not be used at that second of Unix time.
@@ -74,7 +75,7 @@ mod tests {
             (&[("app", Some(100))], None, None),
             (&[("all", None)], Some(("all", None)), Some(("all", None))),
             (&[("all", Some(100))], None, None),
-            (&[("all", Some(150)), ("app", None)], Some(("app", None)), Some(("all", Some(50)))),
+            (&[("all", Some(150)), ("app", None), ("b", None)], Some(("app", None)), Some(("all", Some(50)))),
             (&[("all", Some(150)), ("app", Some(99))], Some(("all", Some(50))), Some(("all", Some(50)))),
         ];
         let is = |drained: Option<Drained>| {

@@ -28,7 +28,7 @@
     reason = "a simulation stops when a promise is broken"
 )]
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::{Action, Answer, AppName, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket, Trust};
@@ -198,7 +198,7 @@ struct World<'a> {
     rest: Option<Instant>,
     gone_since: Option<Instant>,
     /// Who is drained, until which second.
-    drains: HashMap<&'static str, Option<u64>>,
+    drains: BTreeMap<&'static str, Option<u64>>,
     answers: u64,
 }
 
@@ -238,7 +238,7 @@ impl<'a> World<'a> {
             history: vec![VecDeque::new(); APPS.len()],
             rest: None,
             gone_since: None,
-            drains: HashMap::new(),
+            drains: BTreeMap::new(),
             answers: 0,
         }
     }

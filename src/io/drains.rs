@@ -3,7 +3,6 @@
 //! Looking is the simplest thing that sees every way in which a file can come and go, on any kernel and file system, and costs a
 //! few system calls a second. A file is read again only if something about it has changed.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read};
@@ -20,8 +19,8 @@ use crate::limits;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// By their names.
-    files: BTreeMap<Box<str>, Known>,
+    /// By their names, in order.
+    files: Vec<(Box<str>, Known)>,
     /// Why it cannot be read, as the log has it.
     unreadable: Option<String>,
 }
@@ -53,7 +52,7 @@ impl Folder {
     /// A folder at which nobody has looked yet.
     #[must_use]
     pub const fn new(path: PathBuf) -> Self {
-        Self { path, files: BTreeMap::new(), unreadable: None }
+        Self { path, files: Vec::new(), unreadable: None }
     }
 
     /// Looks at it, and says in the log what has changed. Gives all drains if anything has.
@@ -78,11 +77,11 @@ impl Folder {
     /// # Errors
     /// When it cannot be read; then what is known stays. A folder that does not exist has no files.
     pub fn list(&mut self, unix: u64) -> io::Result<bool> {
-        let mut files = BTreeMap::new();
+        let mut files: Vec<(Box<str>, Known)> = Vec::new();
         let mut changed = false;
         for file in self.names()? {
             let Some(name) = drain::name(&file) else { continue };
-            let former = self.files.get(name);
+            let former = find(&self.files, name).ok().and_then(|at| self.files.get(at)).map(|(_, known)| known);
             let Some((known, is_new)) = look_at(&self.path.join(name), former, unix) else { continue };
             if is_new {
                 changed = true;
@@ -95,9 +94,11 @@ impl Folder {
             if let Some(wrong) = known.wrong.as_ref().filter(|&wrong| former.and_then(|former| former.wrong.as_ref()) != Some(wrong)) {
                 warn!("{}, though its file is not as it should be: {wrong}", drain::claim(name));
             }
-            files.insert(name.into(), known);
+            if let Err(at) = find(&files, name) {
+                files.insert(at, (name.into(), known));
+            }
         }
-        for name in self.files.keys().filter(|name| !files.contains_key(*name)) {
+        for (name, _) in self.files.iter().filter(|(name, _)| find(&files, name).is_err()) {
             changed = true;
             info!("{} no more: its file is gone", drain::claim(name));
         }
@@ -119,11 +120,16 @@ impl Folder {
         Ok(names)
     }
 
-    /// The files, by their names.
+    /// The files, by their names, in order.
     #[must_use]
-    pub const fn files(&self) -> &BTreeMap<Box<str>, Known> {
+    pub fn files(&self) -> &[(Box<str>, Known)] {
         &self.files
     }
+}
+
+/// Where the file of that name is, or would be.
+fn find(files: &[(Box<str>, Known)], name: &str) -> Result<usize, usize> {
+    files.binary_search_by(|(known, _)| (**known).cmp(name))
 }
 
 /// What is known of a file now, and whether it says something else than before; none if it is gone.
@@ -164,9 +170,18 @@ fn stamp(file: &Metadata, unix: u64) -> Option<Stamp> {
 fn read(path: &Path, file: &Metadata) -> io::Result<Vec<u8>> {
     let plain = |file: &Metadata| if file.is_file() { Ok(()) } else { Err(io::Error::other("it is not a plain file")) };
     plain(file)?;
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     plain(&file.metadata()?)?;
-    let mut text = Vec::new();
-    file.take(limits::DRAIN_BYTES as u64 + 1).read_to_end(&mut text)?;
+    let mut text = vec![0; limits::DRAIN_BYTES + 1];
+    let mut length = 0;
+    while let Some(room) = text.get_mut(length..).filter(|room| !room.is_empty()) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(more) => length = length.saturating_add(more),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    text.truncate(length);
     Ok(text)
 }

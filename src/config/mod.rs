@@ -301,7 +301,8 @@ pub fn help() -> String {
     );
     text.push_str("Without a command it serves. The commands, which find the server by its -port, -prefix and -bind:\n\n");
     for form in COMMANDS {
-        let _ = writeln!(text, "  {} {}\n{:27}{}", form.name, form.args, "", form.help);
+        let head = format!("{} {}", form.name, form.args);
+        let _ = writeln!(text, "  {}\n{:27}{}", head.trim_end(), "", form.help);
     }
     text.push_str("\nFlags:\n\n");
     for flag in FLAGS {

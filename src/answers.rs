@@ -8,6 +8,7 @@ use serde_json::to_writer;
 
 use crate::config::CheckUrl;
 use crate::docker::Fault;
+use crate::drain;
 use crate::engine::groups::Row;
 use crate::engine::{Answer, AppName, CheckFault, Reason, Shown, Trust};
 use crate::http::Bad;
@@ -41,6 +42,10 @@ impl Words {
             Answer::Healthy => ok(out, "i'm healthy"),
             Answer::Ready => ok(out, "ready"),
             Answer::NotYet => error(out, 503, 11, "starting", format_args!("{} has not answered yet", self.docker)),
+            Answer::Drained(drained) => {
+                let name = drained.app.as_ref().map_or(drain::HOST, AppName::as_str);
+                error(out, 503, 12, Reason::Drained.word(), format_args!("{}", drained.drain.sentence(name)))
+            }
             Answer::Up(shown) => self.up(shown, out),
             Answer::Down(reason, shown) => {
                 let Shown { name, container } = &**shown;
@@ -269,7 +274,8 @@ mod tests {
     use super::*;
     use crate::config::Address;
     use crate::docker::{ApiVersion, Container};
-    use crate::engine::{AppName, CheckFailed, Reason};
+    use crate::drain::Drain;
+    use crate::engine::{AppName, CheckFailed, Drained, Reason};
 
     fn words() -> Words {
         Words {
@@ -314,6 +320,10 @@ mod tests {
     fn every_other_answer() {
         let app = AppName::parse(b"bk_iam").unwrap();
         let unknown = |fault| Answer::Unknown(fault);
+        let drained = |app, reason: &str| {
+            let drain = Drain { reason: reason.into(), by: "root".into(), until: Some(1_795_615_200) };
+            Answer::Drained(Box::new(Drained { app, drain, left: Some(7) }))
+        };
         let exited = |status: &str| {
             let mut shown = shown();
             shown.container.status = status.into();
@@ -322,6 +332,8 @@ mod tests {
         let cases = [
             (Answer::Ready, 200, 0, "", "ready"),
             (Answer::NotYet, 503, 11, "starting", "/var/run/docker.sock has not answered yet"),
+            (drained(Some(app), "deploy"), 503, 12, "drained", "bk_iam is drained: deploy (by root, until 2026-11-25T14:00:00Z)"),
+            (drained(None, "a \"b\""), 503, 12, "drained", "this host is drained: a \"b\" (by root, until 2026-11-25T14:00:00Z)"),
             (exited("Exited (137) 3 minutes ago"), 503, 12, "exited", "bk_iam-1709878117 is exited: Exited (137) 3 minutes ago"),
             (exited(""), 503, 12, "exited", "bk_iam-1709878117 is exited"),
             (Answer::NoContainer { app, expected: false }, 404, 12, "no-container", "no container is named bk_iam or bk_iam-<digits>"),

@@ -24,14 +24,18 @@
 //! | [`metrics`] | the counters of all parts as text |
 //! | [`config`]  | flags and environment |
 //! | [`duration`] | a time as people write it |
+//! | [`cli`]     | the commands: a blocking client, and the files of drains |
+//! | [`drain`]   | the text of one drain's file |
 //! | [`limits`]  | every number that bounds something, with its reason |
 //! | [`slots`]   | a slab whose ids never lie |
 //! | `properties` | for tests and fuzzers: what holds of any bytes at all |
 
 pub mod answers;
 pub mod check;
+pub mod cli;
 pub mod config;
 pub mod docker;
+pub mod drain;
 pub mod duration;
 pub mod engine;
 pub mod http;

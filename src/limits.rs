@@ -166,6 +166,29 @@ pub const LONGEST_LIST: Duration = Duration::from_mins(1);
 /// How many times longer than it took a list of all rests: Docker 29 can need 30 ms of CPU for each container.
 pub const LIST_REST: u32 = 20;
 
+// ---- Drains.
+
+/// Between two looks at the folder of drains: an operator who has made a file waits for it.
+pub const DRAIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Entries of that folder: as many as one host has apps, many times over. With more it counts as unreadable, and what was drained
+/// stays so.
+pub const DRAIN_FILES: usize = 1000;
+
+/// Bytes of one file in it: a sentence and a name. A longer one drains without its reason.
+pub const DRAIN_BYTES: usize = 4 * 1024;
+
+/// Bytes of the reason that is given to `drain`, so that the file stays below that.
+pub const REASON_BYTES: usize = 1024;
+
+// ---- The commands.
+
+/// For the server to say what a command has asked for: that a drain is seen, or one answer.
+pub const COMMAND_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two questions of a command that waits for something.
+pub const COMMAND_PAUSE: Duration = Duration::from_millis(100);
+
 // ---- The loop.
 
 /// Bytes read at once. One buffer serves all peers; a list of 62 containers is 50 KB.

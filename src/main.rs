@@ -1,10 +1,12 @@
-//! The daemon: configuration, log, sockets, and the loop until it is told to stop.
+//! The daemon: configuration, log, sockets, and the loop until it is told to stop; or one errand to it.
 
 use std::hash::{BuildHasher, Hasher};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
-use container_healthcheck::config::{self, Command, Config, NAME};
+use container_healthcheck::cli::{self, Caller};
+use container_healthcheck::config::{self, Command, Config, Errand, NAME};
 use container_healthcheck::io::{Server, logfile};
 use container_healthcheck::limits;
 use log::{error, info, warn};
@@ -28,12 +30,35 @@ fn main() -> ExitCode {
             let journal = std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
             return serve(*config, &warnings, journal);
         }
+        Ok(Command::Run(config, errand)) => return run(*config, &errand),
         Err(wrong) => {
             eprintln!("{NAME}: {wrong}");
             return ExitCode::from(USAGE);
         }
     }
     ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stderr, reason = "a command says there why it failed")]
+#[expect(clippy::disallowed_methods, reason = "the environment is read here and handed on")]
+fn run(config: Config, errand: &Errand) -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable);
+    // The folder is its process's user's.
+    let uid = || std::fs::metadata("/proc/self").map_or_else(|_| String::new(), |folder| format!("uid {}", folder.uid()));
+    let mut stdout = std::io::stdout();
+    let colour = stdout.is_terminal() && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
+    match cli::run(errand, config, &Caller { user: user.unwrap_or_else(uid), colour }) {
+        Ok((code, text)) => {
+            // Who has stopped reading misses nothing.
+            let _ = stdout.write_all(text.as_bytes());
+            ExitCode::from(code)
+        }
+        Err((code, wrong)) => {
+            eprintln!("{NAME}: {wrong}");
+            ExitCode::from(code)
+        }
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "whoever starts it looks there")]

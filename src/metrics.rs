@@ -117,6 +117,7 @@ pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers
     out.one("surveys_total", "Questions about all apps.", engine.surveys);
     out.family("watchers", "gauge", "Clients that wait for a change of an app.", [(String::new(), watchers as u64)]);
     out.one("watchers_early_total", "Clients that were answered before any change, to make room for others.", engine.watchers_early);
+    out.one("probes_drained_total", "Probes of apps that were drained.", engine.drained);
     out.one("probes_timed_out_total", "Probes that waited for Docker as long as they may.", engine.timeouts);
     out.one("probes_busy_total", "Probes refused since too many waited.", engine.busy);
     out.one("checks_total", "Checks of apps sent.", engine.checks);

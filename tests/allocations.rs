@@ -13,12 +13,17 @@ use std::thread;
 
 use container_healthcheck::config::{self, Command};
 use container_healthcheck::io::Server;
-use support::{Client, FakeDocker, PREFIX, eventually, free_port, list, read_head};
+use std::time::Instant;
+
+use support::{Client, FakeDocker, Folder, PREFIX, eventually, free_port, list, read_head};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
+/// Which server is counted: those of the tests before go on in their threads.
+static COUNTED: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
-    static IS_COUNTED: Cell<bool> = const { Cell::new(false) };
+    static SERVER: Cell<u64> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -27,7 +32,8 @@ struct Counting;
 static COUNTING: Counting = Counting;
 
 fn count() {
-    if IS_COUNTED.get() {
+    let server = SERVER.get();
+    if server > 0 && server == COUNTED.load(Ordering::SeqCst) {
         ALLOCATIONS.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -77,15 +83,19 @@ fn count_those_of_probes(more: &[&str]) {
     let docker = FakeDocker::listing(list(&[("up-1", "running", "Up 3 minutes"), ("down-1", "exited", "Exited (1) 2 days ago")]));
     docker.open_stream();
     let port = free_port();
+    let drains = Folder::new();
+    let (bind, host) = (format!("127.0.0.1:{port}"), format!("unix://{}", docker.path().display()));
     // Nothing else is to happen in between.
-    let args = ["-bind", &format!("127.0.0.1:{port}"), "-docker-host", &format!("unix://{}", docker.path().display()), "-resync", "1h"];
+    let folder = drains.join("none").display().to_string();
+    let args = ["-bind", &bind, "-docker-host", &host, "-resync", "1h", "-drain-dir", &folder];
     let args: Vec<String> = args.iter().chain(more).map(|&arg| arg.to_owned()).collect();
+    let counted = COUNTED.fetch_add(1, Ordering::SeqCst) + 1;
     // It ends with this process.
     thread::spawn(move || {
         let Ok(Command::Serve(config, _)) = config::parse(args, |_| None) else { panic!("it would not serve") };
         let addresses = config.listen();
         let server = Server::new(*config, &addresses, 1).unwrap();
-        IS_COUNTED.set(true);
+        SERVER.set(counted);
         server.run().unwrap();
     });
     let connect = || TcpStream::connect(("127.0.0.1", port));
@@ -108,4 +118,19 @@ fn count_those_of_probes(more: &[&str]) {
         let allocated = ALLOCATIONS.load(Ordering::SeqCst) - before;
         assert_eq!(allocated, 0, "{app}, {PROBES} probes");
     }
+
+    // Nor while another one is drained; each second's look at the folder does.
+    std::fs::create_dir(drains.join("none")).unwrap();
+    std::fs::write(drains.join("none/down"), "").unwrap();
+    let path = format!("{PREFIX}/apps/health/down");
+    eventually("it is drained", || client.get(&path).body.contains("drained"));
+    let path = format!("{PREFIX}/apps/health/up");
+    let status = client.get(&path).status;
+    let (began, before) = (Instant::now(), ALLOCATIONS.load(Ordering::SeqCst));
+    for _ in 0..PROBES {
+        assert_eq!(client.get(&path).status, status);
+    }
+    let allocated = ALLOCATIONS.load(Ordering::SeqCst) - before;
+    let looks = began.elapsed().as_secs() + 1;
+    assert!(allocated <= 100 * looks && 100 * looks < PROBES, "{allocated} in {looks} looks and {PROBES} probes");
 }

@@ -93,16 +93,50 @@ const BORDERS: &[(&[&str], &[&str])] = &[
         &["mio", "std::net", "std::io", "Instant", "log::", "crate::http", "crate::docker", "crate::engine", "crate::io"],
     ),
     (&["config"], &["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]),
+    // A text, and a second as a number.
+    (&["drain.rs"], &["mio", "std::net", "std::fs", "std::io", "SystemTime::now", "Instant", "log::", "std::env", "crate::io"]),
     (&["answers.rs", "metrics.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
     // The world is touched, and nothing is judged.
     (&["io"], &["serde", "httparse", "AppName::", "json!", "std::env", "Instant::now", "SystemTime::now"]),
+    // A client like any other; the clock is io's.
+    (
+        &["cli"],
+        &["mio", "httparse", "Engine", "io::Server", "io::server", "Instant::now", "SystemTime", "log::", "std::env", "println!", "print!"],
+    ),
     // One poll, one clock, one place for the environment.
     (
-        &["answers.rs", "check.rs", "config", "docker", "engine", "http", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
+        &[
+            "answers.rs",
+            "check.rs",
+            "cli",
+            "config",
+            "docker",
+            "drain.rs",
+            "engine",
+            "http",
+            "limits.rs",
+            "main.rs",
+            "metrics.rs",
+            "slots.rs",
+        ],
         &["mio::", "Poll"],
     ),
     (
-        &["answers.rs", "check.rs", "config", "docker", "engine", "http", "io", "limits.rs", "main.rs", "metrics.rs", "slots.rs"],
+        &[
+            "answers.rs",
+            "check.rs",
+            "cli",
+            "config",
+            "docker",
+            "drain.rs",
+            "engine",
+            "http",
+            "io",
+            "limits.rs",
+            "main.rs",
+            "metrics.rs",
+            "slots.rs",
+        ],
         &["unsafe {", "todo!", "unimplemented!"],
     ),
 ];

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use container_healthcheck::config::{FLAGS, Flag};
+use container_healthcheck::config::{COMMANDS, FLAGS, Flag};
 
 fn paper(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -23,6 +23,14 @@ fn the_readme_has_the_table_of_options() {
     let table: Vec<_> = readme.lines().filter(|line| line.starts_with("| `-")).filter(|line| !line.contains("prints")).collect();
     let rows: Vec<_> = FLAGS.iter().map(row).collect();
     assert_eq!(table, rows, "the rows should be:\n{}", rows.join("\n"));
+}
+
+#[test]
+fn the_readme_has_the_commands() {
+    let readme = paper("README.md");
+    let shown: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("    container-healthcheck ")).collect();
+    let commands: Vec<_> = COMMANDS.iter().map(|form| format!("{} {}", form.name, form.args).trim_end().to_owned()).collect();
+    assert_eq!(shown, commands);
 }
 
 #[test]

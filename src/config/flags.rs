@@ -199,7 +199,7 @@ pub const FLAGS: &[Flag] = &[
         value: "FOLDER",
         default: "/var/lib/container-healthcheck/drain",
         help: "the folder of drains",
-        later: true,
+        later: false,
         set: |c, v| put(&mut c.drain_dir, folder(v)),
     },
     Flag {

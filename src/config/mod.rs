@@ -7,8 +7,10 @@
 //! | file | what |
 //! |---|---|
 //! | `flags`  | the table |
+//! | `commands` | the commands |
 //! | `values` | the forms of values |
 
+mod commands;
 mod flags;
 mod values;
 
@@ -20,6 +22,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use commands::Found;
+pub use commands::{COMMANDS, Errand};
 pub use flags::{FLAGS, Flag};
 
 use crate::engine::{AppName, DockerHealth, Policy};
@@ -178,11 +182,28 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Where the server can be reached: where it listens first, or this host if it listens everywhere.
+    #[must_use]
+    pub fn server(&self) -> Address {
+        match self.listen().into_iter().next().map(|listen| listen.address) {
+            Some(Address::Tcp(address)) if address.ip().is_unspecified() => {
+                let ip = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+                Address::Tcp(SocketAddr::new(ip, address.port()))
+            }
+            Some(address) => address,
+            None => Address::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.port)),
+        }
+    }
+}
+
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve, with warnings for the log about values of the environment that were ignored and flags that do nothing yet.
     Serve(Box<Config>, Vec<String>),
+    /// Run an errand.
+    Run(Box<Config>, Errand),
     /// Print the help.
     Help,
     /// Print the version.
@@ -220,16 +241,23 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
     }
 
     let mut binds = None;
+    let mut found = Found::default();
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         let Some(word) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|word| !word.is_empty()) else {
-            return Err(format!("unknown command {arg:?} (-help shows what there is)"));
+            found.words.push(arg);
+            continue;
         };
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value.to_owned())));
         match name {
             "h" | "help" => return Ok(Command::Help),
             "version" => return Ok(Command::Version),
             _ => {}
+        }
+        if let Some(flag) = Found::flag(name) {
+            let value = value.or_else(|| args.next()).ok_or_else(|| format!("-{flag} wants a value"))?;
+            found.take(flag, &value).map_err(|wants| format!("-{flag} wants {wants}, not {value:?}"))?;
+            continue;
         }
         let flag = find(name)?;
         let value = match value {
@@ -245,6 +273,10 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
         given.push(flag);
     }
 
+    // They need no Docker.
+    if let Some(errand) = found.errand()? {
+        return Ok(Command::Run(Box::new(config), errand));
+    }
     if let Some(wrong) = wrong_docker_host.filter(|_| !given.iter().any(|flag| flag.name == "docker-host")) {
         return Err(wrong);
     }
@@ -273,10 +305,16 @@ fn apply(config: &mut Config, flag: &Flag, value: &str) -> Result<(), &'static s
 #[must_use]
 pub fn help() -> String {
     let mut text = format!(
-        "Usage: {NAME} [flags]\n\nAnswers over HTTP whether an app's Docker container really serves.\n\n\
+        "Usage: {NAME} [flags] [command]\n\nAnswers over HTTP whether an app's Docker container really serves.\n\n\
          Flags take one dash or two, and their value after a space or =. Each has an environment\n\
          variable, {ENVIRONMENT}PORT for -port, which a flag beats.\nTIME is 500ms, 5s, 30m, 2h, or seconds.\n\n"
     );
+    text.push_str("Without a command it serves. The commands, which find the server by its -port, -prefix and -bind:\n\n");
+    for form in COMMANDS {
+        let head = format!("{} {}", form.name, form.args);
+        let _ = writeln!(text, "  {}\n{:27}{}", head.trim_end(), "", form.help);
+    }
+    text.push_str("\nFlags:\n\n");
     for flag in FLAGS {
         let head = format!("-{} {}", flag.name, flag.value);
         let later = if flag.later { "; not in effect in this version" } else { "" };
@@ -290,13 +328,14 @@ pub fn help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     fn parsed(args: &[&str], environment: &[(&str, &str)]) -> Result<(Config, Vec<String>), String> {
         let variables: Vec<_> = environment.to_vec();
         let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         match parse(args.iter().map(ToString::to_string), lookup)? {
             Command::Serve(config, warnings) => Ok((*config, warnings)),
-            other @ (Command::Help | Command::Version) => panic!("{other:?}"),
+            other @ (Command::Help | Command::Version | Command::Run(..)) => panic!("{other:?}"),
         }
     }
 
@@ -439,9 +478,63 @@ mod tests {
     fn what_is_no_flag_is_said_to_be_none() {
         let error = |args: &[&str]| parsed(args, &[]).unwrap_err();
         assert_eq!(error(&["-nonsense"]), "unknown flag -nonsense (-help shows all)");
-        assert_eq!(error(&["serve"]), r#"unknown command "serve" (-help shows what there is)"#);
-        assert_eq!(error(&["-"]), r#"unknown command "-" (-help shows what there is)"#);
         assert_eq!(error(&["-port"]), "-port wants a value: TCP port of the addresses that name none");
+    }
+
+    #[test]
+    fn commands_and_their_flags() {
+        let app = |name: &str| AppName::parse(name.as_bytes()).unwrap();
+        let minutes = Duration::from_mins;
+        let cases: &[(&[&str], Result<Errand, &str>)] = &[
+            (&["check", "bk_iam"], Ok(Errand::Check(app("bk_iam"), Duration::ZERO))),
+            (&["-port=80", "check", "--wait", "60s", "bk_iam"], Ok(Errand::Check(app("bk_iam"), minutes(1)))),
+            (&["-wait=60", "check", "bk_iam", "-port", "80"], Ok(Errand::Check(app("bk_iam"), minutes(1)))),
+            (&["status"], Ok(Errand::Status)),
+            (&["drain", "all"], Ok(Errand::Drain(app("all"), String::new(), None))),
+            (&["drain", "a", "--reason", "-x y", "--for", "30m"], Ok(Errand::Drain(app("a"), "-x y".into(), Some(minutes(30))))),
+            (&["undrain", "a"], Ok(Errand::Undrain(app("a")))),
+            (&["drains"], Ok(Errand::Drains)),
+            (
+                &["serve"],
+                Err(r#"unknown command "serve" (there are check, status, drain, undrain, drains; none serves; -help shows more)"#),
+            ),
+            (&["-"], Err(r#"unknown command "-" (there are check, status, drain, undrain, drains; none serves; -help shows more)"#)),
+            (&[""], Err(r#"unknown command "" (there are check, status, drain, undrain, drains; none serves; -help shows more)"#)),
+            (&["check"], Err("wrong number of words: container-healthcheck check APP [-wait TIME]")),
+            (&["check", "a", "b"], Err("wrong number of words: container-healthcheck check APP [-wait TIME]")),
+            (&["status", "a"], Err("wrong number of words: container-healthcheck status")),
+            (&["undrain", "a/b"], Err(r#"undrain wants the name of an app: letters, digits, dots, dashes and underscores, not "a/b""#)),
+            (&["status", "-wait", "1s"], Err("-wait does not go with status: container-healthcheck status")),
+            (&["-wait", "1s"], Err("-wait goes with a command: container-healthcheck check APP [-wait TIME]")),
+            (&["check", "a", "-wait"], Err("-wait wants a value")),
+            (&["check", "a", "-wait", "25h"], Err(r#"-wait wants a time from 0s to 24h, like 500ms, 5s, 30m, 2h, or seconds, not "25h""#)),
+            (&["drain", "a", "-for", "1s"], Err(r#"-for wants a time from 10s to 365d, like 30m, 2h, 3d, or seconds, not "1s""#)),
+            (&["drain", "a", "-nonsense"], Err("unknown flag -nonsense (-help shows all)")),
+        ];
+        let run = |args: &[&str], environment: &[(&str, &str)]| {
+            let lookup = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            match parse(args.iter().map(ToString::to_string), lookup) {
+                Ok(Command::Run(config, errand)) => Ok((*config, errand)),
+                Ok(other) => panic!("{other:?}"),
+                Err(wrong) => Err(wrong),
+            }
+        };
+        for (args, want) in cases {
+            assert_eq!(run(args, &[]).map(|(_, errand)| errand), want.clone().map_err(ToOwned::to_owned), "{args:?}");
+        }
+        assert!(run(&["drain", "a", "-reason", &"x".repeat(limits::REASON_BYTES + 1)], &[]).is_err());
+        assert_eq!(limits::REASON_BYTES, 1024, "the words say so");
+        assert!(run(&["status"], &[("DOCKER_HOST", "ssh://h")]).is_ok(), "commands need no Docker");
+        let (config, _) = run(&["-prefix=/here", "status", "-port", "80"], &[("CONTAINER_HEALTHCHECK_DRAIN_DIR", "/there")]).unwrap();
+        assert_eq!((config.prefix.as_str(), config.server(), config.drain_dir), ("/here", tcp("127.0.0.1:80"), "/there".into()));
+        for (bind, server) in [
+            ("0.0.0.0", tcp("127.0.0.1:4246")),
+            ("[::]:7", tcp("[::1]:7")),
+            ("10.0.0.1:7,::", tcp("10.0.0.1:7")),
+            ("unix:/x", Address::Unix("/x".into())),
+        ] {
+            assert_eq!(run(&["status", "-bind", bind], &[]).unwrap().0.server(), server, "{bind}");
+        }
     }
 
     #[test]

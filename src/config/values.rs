@@ -10,6 +10,7 @@ use log::LevelFilter;
 use super::{Address, Bind, CheckUrl};
 use crate::duration;
 use crate::engine::{DockerHealth, Policy};
+use crate::limits;
 
 /// The longest path that fits the address of a Unix socket, in bytes (unix(7), its closing NUL aside).
 pub(super) const SOCKET_PATH_BYTES: usize = 107;
@@ -99,6 +100,16 @@ pub(super) fn check_url(value: &str) -> Result<CheckUrl, &'static str> {
     };
     let sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if sound { Ok(CheckUrl { address, path: path.to_owned() }) } else { Err(WANTS) }
+}
+
+/// How long a drain may last. A shorter one would be over before anybody has seen it.
+pub(super) fn span(value: &str) -> Result<Duration, &'static str> {
+    let range = Duration::from_secs(10)..=DAY * 365;
+    duration::parse(value).filter(|span| range.contains(span)).ok_or("a time from 10s to 365d, like 30m, 2h, 3d, or seconds")
+}
+
+pub(super) fn reason(value: &str) -> Result<String, &'static str> {
+    if value.len() <= limits::REASON_BYTES { Ok(value.to_owned()) } else { Err("a text of at most 1024 bytes") }
 }
 
 pub(super) fn duration(value: &str, least: Duration) -> Result<Duration, &'static str> {

@@ -1,6 +1,6 @@
 //! What a client is told, as the engine means it.
 
-use super::{AppName, CheckFailed, Shown};
+use super::{AppName, CheckFailed, Drained, Shown};
 use crate::docker::Fault;
 
 /// What a client is told. `answers.rs` has the words.
@@ -12,6 +12,8 @@ pub enum Answer {
     Ready,
     /// Docker has not answered yet, since the start.
     NotYet,
+    /// The app or this host is drained.
+    Drained(Box<Drained>),
     /// The app is up, in this container.
     Up(Box<Shown>),
     /// The app is down, for that reason, as this container shows.
@@ -41,9 +43,19 @@ pub enum Answer {
     Busy,
 }
 
+impl Answer {
+    /// After how many seconds it is worth asking again, if that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u64> {
+        if let Self::Drained(drained) = self { drained.left } else { None }
+    }
+}
+
 /// Why an app is down, one word each: a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// The operator has taken it, or this host, out of use.
+    Drained,
     /// No container is its own.
     NoContainer,
     /// The container was never started.
@@ -79,6 +91,7 @@ impl Reason {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Drained => "drained",
             Self::NoContainer => "no-container",
             Self::Created => "created",
             Self::Restarting => "restarting",

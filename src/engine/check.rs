@@ -182,6 +182,11 @@ impl Checks {
         self.waiting.len()
     }
 
+    /// Lets those go who are told something else.
+    pub(super) fn retain_waiting(&mut self, mut stays: impl FnMut(Ticket, &AppName) -> bool) {
+        self.waiting.retain(|waiter| stays(waiter.ticket, &waiter.app));
+    }
+
     /// Somebody asks about an app, whose containers are up or not. Says whether there is a result to wait for, and which check is
     /// no longer wanted. Only an app that is up gets a record, so that made-up names leave nothing behind.
     fn asked(&mut self, app: &AppName, up: bool, now: Instant) -> (bool, Option<FlightId>) {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `app`     | [`AppName`] |
 //! | `route`   | a path to a [`Route`] |
+//! | `drains`  | what the operator has drained |
 //! | `contact` | whether Docker can be asked, and when again |
 //! | `questions` | what is asked of Docker, and what comes of it |
 //! | `check`   | which app is checked when, and what came of it |
@@ -31,6 +32,7 @@ mod answer;
 pub mod app;
 mod check;
 pub mod contact;
+mod drains;
 pub mod groups;
 mod overview;
 mod questions;
@@ -49,6 +51,7 @@ pub use app::AppName;
 use check::Checks;
 pub use check::{CheckFailed, CheckFault, CheckSettings};
 use contact::Contact;
+pub use drains::{Drained, Drains};
 pub use route::Route;
 pub use verdict::{DockerHealth, Policy, Shown, Verdict};
 
@@ -130,6 +133,8 @@ pub struct Settings {
 pub struct Counts {
     /// Probes of apps.
     pub probes: u64,
+    /// Those of them about an app that was drained.
+    pub drained: u64,
     /// Questions about all apps.
     pub surveys: u64,
     /// Lists of all containers asked for.
@@ -209,7 +214,8 @@ pub struct Engine {
     stream_failures: u32,
     /// The last event: when by Docker's clock, in nanoseconds of Unix time, and when it was read.
     last_event: Option<(u64, Instant)>,
-    /// Unix time at some instant.
+    drains: Drains,
+    /// Unix time at some instant: at the last [`Engine::clock_is`].
     started: (Duration, Instant),
     /// The list of all containers on the wire.
     list: Option<List>,
@@ -269,6 +275,7 @@ impl Engine {
             stream: Stream::Closed(now),
             stream_failures: 0,
             last_event: None,
+            drains: Drains::default(),
             started: (unix, now),
             list: None,
             behind: VecDeque::new(),
@@ -312,6 +319,12 @@ impl Engine {
     }
 
     fn probed(&mut self, ticket: Ticket, wants: Wants, may_wait: bool, now: Instant) {
+        if let Wants::App(app) = &wants
+            && let Some(drained) = self.drains.of(app, self.unix(now).as_secs())
+        {
+            count(&mut self.counts.drained);
+            return self.actions.push_back(Action::Answer(ticket, Answer::Drained(Box::new(drained))));
+        }
         let trust = self.trust(now);
         let at_hand = match trust {
             Trust::Live => !self.is_open(&wants),
@@ -346,6 +359,9 @@ impl Engine {
     }
 
     fn readiness(&self, now: Instant) -> Answer {
+        if let Some(drained) = self.drains.of_host(self.unix(now).as_secs()) {
+            return Answer::Drained(Box::new(drained));
+        }
         match self.contact.last() {
             None => Answer::NotYet,
             Some(Err(fault)) if self.trust(now) == Trust::Down => Answer::Unknown(fault.clone()),
@@ -373,7 +389,40 @@ impl Engine {
         })
     }
 
+    // ---- The operator.
+
+    /// These are the drains from now on. Who waits is told at once.
+    pub fn drains_are(&mut self, drains: Drains, now: Instant) {
+        self.drains = drains;
+        self.view.groups.touch_all();
+        if planted(Plant::LetTheDrainedWait) {
+            return;
+        }
+        let unix = self.unix(now).as_secs();
+        let waiting = self.list.as_mut().map(|list| &mut list.waiting);
+        let mut told = Vec::new();
+        let mut stays = |ticket: Ticket, app: &AppName| {
+            let drained = self.drains.of(app, unix);
+            let stays = drained.is_none();
+            told.extend(drained.map(|drained| Action::Answer(ticket, Answer::Drained(Box::new(drained)))));
+            stays
+        };
+        for queue in [waiting, Some(&mut self.behind), Some(&mut self.open)].into_iter().flatten() {
+            queue.retain(|waiter| if let Wants::App(app) = &waiter.wants { stays(waiter.ticket, app) } else { true });
+        }
+        if let Some(checks) = &mut self.checks {
+            checks.retain_waiting(stays);
+        }
+        self.counts.drained = self.counts.drained.wrapping_add(told.len() as u64);
+        self.actions.extend(told);
+    }
+
     // ---- Time.
+
+    /// What Unix time is, which may be set anew at any moment: for drains that end.
+    pub const fn clock_is(&mut self, unix: Duration, now: Instant) {
+        self.started = (unix, now);
+    }
 
     /// Does what is due.
     pub fn due(&mut self, now: Instant) {
@@ -458,6 +507,7 @@ enum Plant {
     AnswerFromAnOlderList,
     BelieveAnEarlyCheck,
     KeepAResultOverADeath,
+    LetTheDrainedWait,
 }
 
 #[cfg(test)]

@@ -91,7 +91,8 @@ impl Engine {
             Some(Answer::Down(reason, shown)) => (Some(*reason), Some(shown.container.created)),
             _ => (Some(Reason::NoContainer), None),
         };
-        let fault = away.or(fault);
+        let drained = self.drains.of(&app, unix.unsigned_abs()).map(|_| Reason::Drained);
+        let fault = drained.or(away).or(fault);
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         // It has a copy of the container, which not every app is worth: the first probe makes it anew.
         group.verdict = None;
@@ -112,14 +113,19 @@ impl Engine {
 
     /// What is wrong with the first of these apps that is not up.
     pub fn first_down(&mut self, apps: &[AppName], now: Instant) -> Option<Answer> {
-        let is_down = self.trust(now) == Trust::Down;
-        apps.iter().find_map(|app| match self.contact.last() {
-            Some(Err(fault)) if is_down => Some(Answer::Unknown(fault.clone())),
-            _ => match self.verdict(app).map(|verdict| &verdict.answer) {
-                Some(Answer::Up(_)) => None,
-                Some(other) => Some(other.clone()),
-                None => Some(Answer::NoContainer { app: *app, expected: false }),
-            },
+        let (unix, is_down) = (self.unix(now).as_secs(), self.trust(now) == Trust::Down);
+        apps.iter().find_map(|app| {
+            if let Some(drained) = self.drains.of(app, unix) {
+                return Some(Answer::Drained(Box::new(drained)));
+            }
+            match self.contact.last() {
+                Some(Err(fault)) if is_down => Some(Answer::Unknown(fault.clone())),
+                _ => match self.verdict(app).map(|verdict| &verdict.answer) {
+                    Some(Answer::Up(_)) => None,
+                    Some(other) => Some(other.clone()),
+                    None => Some(Answer::NoContainer { app: *app, expected: false }),
+                },
+            }
         })
     }
 

@@ -5,6 +5,7 @@
 //!
 //! - whoever asked is answered exactly once, in time, about the app they asked for;
 //! - whoever is told "up" is told so by facts that no event read before contradicts;
+//! - whoever asks about a drained app is told that and nothing else;
 //! - while blind, what is told was listed after the probe came;
 //! - where apps are checked: at most one check of an app is on its way, none of one that is down, and nobody is told "up" or "down"
 //!   against what the last checks of this run say;
@@ -29,13 +30,14 @@
     reason = "a simulation stops when a promise is broken"
 )]
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::{Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket, Trust};
 use crate::docker::event::{Event, Line, What};
 use crate::docker::exchange::{Listed, Told};
 use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
+use crate::drain::Drain;
 use crate::http::response::Broken;
 use crate::limits;
 use crate::slots::Slots;
@@ -236,6 +238,8 @@ struct World<'a> {
     last_line: Option<Instant>,
     /// A check that was given up may end all the same.
     given_up: Vec<FlightId>,
+    /// Who is drained, until which second.
+    drains: BTreeMap<&'static str, Option<u64>>,
     answers: u64,
 }
 
@@ -288,6 +292,7 @@ impl<'a> World<'a> {
             checked: if is_checked { APPS.iter().map(|_| Checked::default()).collect() } else { Vec::new() },
             last_line: None,
             given_up: Vec::new(),
+            drains: BTreeMap::new(),
             answers: 0,
         }
     }
@@ -372,8 +377,27 @@ impl<'a> World<'a> {
         assert_eq!(to, ticket);
         match want {
             Some(want) => assert_eq!(answer, want),
+            None if self.is_drained("all") => assert!(matches!(answer, Answer::Drained(_)), "{answer:?}"),
             None => assert_eq!(matches!(answer, Answer::Unknown(_)), down, "{answer:?}"),
         }
+    }
+
+    // ---- What the operator does.
+
+    /// Drains somebody, for good or for a while, or no more.
+    fn drain(&mut self) {
+        let name = ["all", APPS[0], APPS[1], APPS[2]][self.dice.throw(4) as usize];
+        let until = self.unix() / 1_000_000_000 + self.dice.throw(40);
+        if self.drains.remove(name).is_none() {
+            self.drains.insert(name, (self.dice.throw(4) > 0).then_some(until));
+        }
+        let drain = |until: &Option<u64>| Drain { until: *until, ..Drain::default() };
+        let drains = self.drains.iter().map(|(name, until)| (Box::from(*name), drain(until))).collect();
+        self.engine.drains_are(drains, self.now);
+    }
+
+    fn is_drained(&self, name: &str) -> bool {
+        self.drains.get(name).is_some_and(|until| until.is_none_or(|until| self.unix() < until * 1_000_000_000))
     }
 
     // ---- What happens to containers.
@@ -386,6 +410,7 @@ impl<'a> World<'a> {
             5 => self.pause(which),
             6 => self.rename(which),
             7 => self.remove(which),
+            8 => self.drain(),
             _ => self.check_health(which),
         }
     }
@@ -808,6 +833,11 @@ impl<'a> World<'a> {
         let due = self.now == probe.came + TIMEOUT;
         assert!(self.now <= probe.came + self.patience(), "late");
         self.answers += 1;
+        let is_drained = self.is_drained(APPS[probe.app]) || self.is_drained("all");
+        assert_eq!(is_drained, matches!(answer, Answer::Drained(_)), "{answer:?}");
+        if is_drained {
+            return;
+        }
         let trust = self.engine.trust(self.now);
         assert_eq!(stale, trust == Trust::Stale && !matches!(answer, Answer::Unknown(_)), "{answer:?}");
         match answer {
@@ -1145,6 +1175,7 @@ mod tests {
             Plant::AnswerFromAnOlderList,
             Plant::BelieveAnEarlyCheck,
             Plant::KeepAResultOverADeath,
+            Plant::LetTheDrainedWait,
         ];
         for plant in plants {
             PLANTED.set(Some(plant));

@@ -31,12 +31,15 @@ impl Kind {
 pub enum Field {
     /// The state that the body shows, for who would wait for another.
     Index,
+    /// After how many seconds it is worth asking again (RFC 9110 section 10.2.3).
+    RetryAfter,
 }
 
 impl Field {
     const fn start(self) -> &'static [u8] {
         match self {
             Self::Index => b"\r\nX-Index: ",
+            Self::RetryAfter => b"\r\nRetry-After: ",
         }
     }
 }
@@ -160,11 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_waited_for_has_a_number() {
-        let mut out = Vec::new();
-        Reply { number: Some((Field::Index, 1_795_378_133_463_202)), ..Reply::json(200, b"{}") }.write(Method::Get, "D", false, &mut out);
-        let head = String::from_utf8(out).unwrap();
-        assert_eq!(head.lines().filter(|line| *line == "X-Index: 1795378133463202").count(), 1, "{head}");
+    fn what_can_be_waited_for_has_a_number_and_so_has_when_to_ask_again() {
+        let head = |field, number| {
+            let mut out = Vec::new();
+            Reply { number: Some((field, number)), ..Reply::json(200, b"{}") }.write(Method::Get, "D", false, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let index = head(Field::Index, 1_795_378_133_463_202);
+        assert_eq!(index.lines().filter(|line| *line == "X-Index: 1795378133463202").count(), 1, "{index}");
+        let retry = head(Field::RetryAfter, 1800);
+        assert_eq!(retry.lines().filter(|line| *line == "Retry-After: 1800").count(), 1, "{retry}");
     }
 
     #[test]

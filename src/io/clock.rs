@@ -9,6 +9,8 @@ use httpdate::HttpDate;
 #[derive(Debug)]
 pub struct Clock {
     now: Instant,
+    /// Unix time, no later than `now`.
+    unix: Duration,
     /// The whole second that `date` names.
     second: u64,
     date: String,
@@ -18,15 +20,16 @@ impl Clock {
     /// Reads the clock.
     #[must_use]
     pub fn new() -> Self {
-        let mut clock = Self { now: instant(), second: 0, date: String::new() };
+        let mut clock = Self { now: instant(), unix: Duration::ZERO, second: 0, date: String::new() };
         clock.read();
         clock
     }
 
     /// Reads the clock anew.
     pub fn read(&mut self) {
+        self.unix = since_1970();
         self.now = instant();
-        let second = since_1970().as_secs();
+        let second = self.unix.as_secs();
         if second != self.second || self.date.is_empty() {
             self.second = second;
             // As text once a second, not once an answer.
@@ -42,10 +45,10 @@ impl Clock {
         self.now
     }
 
-    /// The present second of Unix time.
+    /// The present Unix time.
     #[must_use]
     pub const fn unix(&self) -> Duration {
-        Duration::from_secs(self.second)
+        self.unix
     }
 
     /// The present second as an HTTP date.

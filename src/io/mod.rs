@@ -9,10 +9,12 @@
 //! | `listen`    | where we listen; sorted errors of `accept` |
 //! | `deadlines` | an index over everybody's due time |
 //! | `clock`     | the only clock |
+//! | `drains`    | the folder of drains |
 //! | `logfile`   | the log, on stderr or in a file that can be reopened |
 
 pub mod clock;
 pub mod deadlines;
+pub mod drains;
 pub mod listen;
 pub mod logfile;
 mod peer;

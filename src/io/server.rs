@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wait until somebody is ready or due
-//! read the clock                                 -- the only reading
+//! read the clock                                 -- the only reading; each second, look at the folder of drains
 //! each event: remember readiness, put the peer on the list; Docker in front, so that its events are read before all else
 //! work off the list and the engine's actions:
 //!     a round with each peer of the list: write what is unsent, read what may be read, feed, ask
@@ -24,6 +24,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::clock::Clock;
 use super::deadlines::{Deadlines, Due};
+use super::drains::Folder;
 use super::listen::{self, Accepted, Listening};
 use super::logfile;
 use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
@@ -34,7 +35,7 @@ use crate::config::{Address, Config, Listen};
 use crate::docker::{ApiVersion, Exchange, Question};
 use crate::engine::route::route;
 use crate::engine::watch::Query;
-use crate::engine::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Settings, Ticket, Verdict};
+use crate::engine::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Reason, Settings, Ticket, Verdict};
 use crate::http::reply::{Field, Kind};
 use crate::http::target::pairs;
 use crate::http::{Bad, Inbound, Reply, Wait};
@@ -62,6 +63,9 @@ pub struct Server {
     /// The peers that carry questions to Docker, and checks.
     flights: Vec<(FlightId, Id)>,
     engine: Engine,
+    drains: Folder,
+    /// When to look at it next.
+    drains_at: Instant,
     clock: Clock,
     scratch: Vec<u8>,
     /// The buffer lent to whoever is answered. One will do: an answer is written before the next one is made.
@@ -128,6 +132,9 @@ impl Server {
             turn: 0,
             flights: Vec::new(),
             engine: Engine::new(settings, seed, clock.now(), clock.unix()),
+            drains: Folder::new(config.drain_dir.clone()),
+            // Before anybody is told anything.
+            drains_at: clock.now(),
             clock,
             scratch: vec![0; limits::READ_BYTES],
             spare: Vec::new(),
@@ -147,9 +154,10 @@ impl Server {
     /// When there is no poll to be had any more.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
+        self.look_at_drains();
         self.work();
         while !self.is_done() {
-            match self.poll.poll(&mut events, self.patience()) {
+            match self.poll.poll(&mut events, Some(self.patience())) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
                 Err(error) => return Err(error),
@@ -174,6 +182,7 @@ impl Server {
                 }
             }
             self.list.extend(self.later.drain(..));
+            self.look_at_drains();
             self.work();
             self.expire();
             self.engine.due(self.clock.now());
@@ -186,14 +195,15 @@ impl Server {
     }
 
     /// How long to wait for an event.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&self) -> Duration {
         let accepts = self.accept_again.is_none() && self.listeners.iter().any(|listening| listening.ready);
         if accepts || !self.later.is_empty() {
-            return Some(Duration::ZERO);
+            return Duration::ZERO;
         }
         let now = self.clock.now();
-        let next = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at].into_iter().flatten().min();
-        next.map(|at| at.saturating_duration_since(now))
+        let others = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at];
+        let next = others.into_iter().flatten().fold(self.drains_at, Instant::min);
+        next.saturating_duration_since(now)
     }
 
     fn is_done(&self) -> bool {
@@ -251,6 +261,19 @@ impl Server {
             enlist(&mut self.list, id, peer);
         }
         self.listeners.clear();
+    }
+
+    /// Each second, and what Unix time is by then.
+    fn look_at_drains(&mut self) {
+        let (now, unix) = (self.clock.now(), self.clock.unix());
+        if now < self.drains_at {
+            return;
+        }
+        self.drains_at = now + limits::DRAIN_PAUSE;
+        self.engine.clock_is(unix, now);
+        if let Some(drains) = self.drains.look(unix.as_secs()) {
+            self.engine.drains_are(drains, now);
+        }
     }
 
     // ---- Clients come.
@@ -524,6 +547,8 @@ impl Server {
             Action::Check(flight, app) => self.check(flight, &app),
             Action::Forget(flight) => self.close_flight(flight),
             Action::Turned(app, None) => info!("up app={}", app.as_str()),
+            // Somebody wanted it so.
+            Action::Turned(app, Some(reason @ Reason::Drained)) => info!("down app={} reason={}", app.as_str(), reason.word()),
             Action::Turned(app, Some(reason)) => warn!("down app={} reason={}", app.as_str(), reason.word()),
             Action::DockerFound => info!("docker answers address={}", self.words.docker),
             Action::Live => info!("live containers={}", self.engine.containers()),
@@ -542,7 +567,8 @@ impl Server {
         let Self { words, body, peers, list, spare, clock, traffic, .. } = self;
         empty(body);
         let status = words.answer(answer, body);
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(status, body));
+        let number = answer.retry_after().map(|seconds| (Field::RetryAfter, seconds));
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { number, ..Reply::json(status, body) });
     }
 
     /// The present verdict on an app, written once for all who ask until it changes.

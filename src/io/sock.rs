@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingUnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -192,6 +192,17 @@ impl Drop for Listener {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// A connection to a Unix socket for who waits in place. It is there at once or says `WouldBlock`: a blocking connect would wait for
+/// ever for a server that has stopped and whose queue is full.
+///
+/// # Errors
+/// Of `connect`.
+pub fn connect_waiting(path: &Path) -> io::Result<BlockingUnixStream> {
+    let stream = BlockingUnixStream::from(UnixStream::connect(path)?);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// Whether it is a socket on which nobody listens. A blocking connect is right here: the loop does not run yet.

@@ -1,0 +1,120 @@
+//! `drain`, `undrain` and `drains`: the files, and whether the server has seen them.
+
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::ask::Server;
+use super::{Clock, DENIED, Failed, SYSTEM, UNKNOWN, pause, table};
+use crate::drain::{self, Drain, HOST, plain};
+use crate::engine::AppName;
+use crate::io::drains::Folder;
+use crate::limits;
+
+/// Drains an app, or the host.
+pub(super) fn drain(server: &Server, folder: &Path, app: &AppName, drain: &Drain) -> Result<String, Failed> {
+    let name = app.as_str();
+    write(folder, name, &drain.text()).map_err(|error| failed("write", &folder.join(name), &error))?;
+    confirm(server, name, true)
+        .map_err(|answer| (UNKNOWN, format!("{} is written, but the server does not answer so: {answer}", folder.join(name).display())))?;
+    Ok(drain.sentence(name) + "\n")
+}
+
+/// Drains it no more.
+pub(super) fn undrain(server: &Server, folder: &Path, app: &AppName) -> Result<String, Failed> {
+    let (name, file) = (app.as_str(), folder.join(app.as_str()));
+    let was_drained = match fs::remove_file(&file) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(failed("remove", &file, &error)),
+    };
+    if was_drained {
+        confirm(server, name, false)
+            .map_err(|answer| (UNKNOWN, format!("{} is removed, but the server does not answer so: {answer}", file.display())))?;
+    }
+    let subject = drain::subject(name);
+    let mut text = if was_drained { format!("{subject} is drained no more") } else { format!("{subject} is not drained") };
+    let mut others = list(folder)?;
+    others.retain(|(other, is_over)| other != name && !is_over);
+    if name == HOST && !others.is_empty() {
+        let others: Vec<_> = others.into_iter().map(|(other, _)| other).collect();
+        text = text + "; still drained: " + &others.join(", ");
+    } else if others.iter().any(|(other, _)| other == HOST) {
+        text += ", but this host is";
+    }
+    Ok(text + "\n")
+}
+
+/// A table of what is drained.
+pub(super) fn drains(folder: &Path) -> Result<String, Failed> {
+    let folder = looked_at(folder)?;
+    Ok(table::drains(folder.files()))
+}
+
+/// Names, and whether their time is over.
+fn list(folder: &Path) -> Result<Vec<(String, bool)>, Failed> {
+    let folder = looked_at(folder)?;
+    Ok(folder.files().iter().map(|(name, known)| (name.to_string(), known.over)).collect())
+}
+
+fn looked_at(path: &Path) -> Result<Folder, Failed> {
+    let mut folder = Folder::new(path.to_owned());
+    folder.list(Clock::new().unix().as_secs()).map_err(|error| failed("read", path, &error))?;
+    Ok(folder)
+}
+
+/// Puts the file there in one piece, readable for the server whoever it runs as and whatever the umask is.
+fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    if !folder.is_dir() {
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    }
+    // A dot-file is nobody's drain.
+    let whole = folder.join(format!(".{name}.{}", std::process::id()));
+    let written = fs::write(&whole, text)
+        .and_then(|()| fs::set_permissions(&whole, Permissions::from_mode(0o644)))
+        .and_then(|()| fs::rename(&whole, folder.join(name)));
+    if written.is_err() {
+        // It may never have been there.
+        let _ = fs::remove_file(whole);
+    }
+    written
+}
+
+/// Waits until the server answers that it is drained, or is not; else gives what it answers.
+fn confirm(server: &Server, name: &str, drained: bool) -> Result<(), String> {
+    let path = if name == HOST { "/ready".to_owned() } else { format!("/apps/health/{name}") };
+    let mut clock = Clock::new();
+    let until = clock.now() + limits::COMMAND_PATIENCE;
+    loop {
+        let left = until.saturating_duration_since(clock.now()).max(Duration::from_millis(1));
+        let answer = match server.get(&path, left) {
+            // That the host is drained says nothing about the app's own drain.
+            Ok(said) if (said.text("reason") == "drained" && said.text("message").starts_with(&drain::claim(name))) == drained => {
+                return Ok(());
+            }
+            // The message of an app that is up is no text.
+            Ok(said) => match said.text("message") {
+                "" => format!("{name} is up"),
+                message => plain(message),
+            },
+            Err(wrong) => wrong,
+        };
+        clock.read();
+        let left = until.saturating_duration_since(clock.now());
+        if left.is_zero() {
+            return Err(answer);
+        }
+        pause(left);
+    }
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> Failed {
+    let path = path.display();
+    if error.kind() == ErrorKind::PermissionDenied {
+        return (DENIED, format!("cannot {what} {path}: permission denied (use sudo)"));
+    }
+    (SYSTEM, format!("cannot {what} {path}: {error}"))
+}

@@ -324,8 +324,13 @@ impl Engine {
             self.stream = Stream::Closed(now + self.contact.growing_pause(self.stream_failures));
         }
         // Probes that waited for the answer to an open question need a list now.
-        self.behind.append(&mut self.open);
-        self.behind.make_contiguous().sort_by_key(|waiter| waiter.due);
+        let (mut behind, mut open) = (std::mem::take(&mut self.behind), std::mem::take(&mut self.open));
+        while let (Some(one), Some(other)) = (behind.front(), open.front()) {
+            let first = if other.due < one.due { &mut open } else { &mut behind };
+            self.behind.extend(first.pop_front());
+        }
+        self.behind.append(&mut behind);
+        self.behind.append(&mut open);
         if fault.is_refusal() {
             return self.lost(&fault, now);
         }

@@ -56,15 +56,14 @@ pub struct Verdict {
 /// The verdict on an app, given its containers; none without any.
 #[must_use]
 pub fn judge<'a>(app: &AppName, members: impl Iterator<Item = Member<'a>>, policy: Policy) -> Option<Answer> {
-    let mut own: Vec<_> = members.map(|member| Own::of(app, member)).collect();
-    own.sort_by(|a, b| b.age().cmp(&a.age()));
-
+    let own: Vec<_> = members.map(|member| Own::of(app, member)).collect();
+    let newest = |counts: fn(&&Own<'_>) -> bool| own.iter().filter(counts).max_by(|one, other| one.age().cmp(&other.age()));
     let decides = match policy {
-        Policy::Any => own.iter().find(|own| own.fault.is_none()),
-        Policy::All => own.iter().find(|own| own.fault.is_some()),
+        Policy::Any => newest(|own| own.fault.is_none()),
+        Policy::All => newest(|own| own.fault.is_some()),
         Policy::Newest => None,
     };
-    decides.or(own.first()).map(|own| match own.fault {
+    decides.or_else(|| newest(|_| true)).map(|own| match own.fault {
         None => Answer::Up(Box::new(own.shown())),
         Some(reason) => Answer::Down(reason, Box::new(own.shown())),
     })

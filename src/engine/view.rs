@@ -513,7 +513,7 @@ impl View {
 
     /// Whom to ask about now: suspects, and those whose time to be looked at has come. Each is given once.
     pub fn to_ask(&mut self, now: Instant) -> Vec<Box<str>> {
-        let mut slots: Vec<usize> = std::mem::take(&mut self.suspects).into_iter().collect();
+        let mut slots = std::mem::take(&mut self.suspects);
         while let Some(&(at, slot)) = self.looks.first().filter(|(at, _)| *at <= now) {
             self.looks.remove(&(at, slot));
             debug_assert_eq!(self.entries.get(slot).map(|entry| entry.look), Some(Some(at)), "the index of looks is of others");
@@ -526,10 +526,8 @@ impl View {
                 }
             }
             self.schedule(slot);
-            slots.push(slot);
+            slots.insert(slot);
         }
-        slots.sort_unstable();
-        slots.dedup();
         slots.into_iter().filter_map(|slot| self.entries.get(slot)).map(|entry| entry.container.id.clone()).collect()
     }
 

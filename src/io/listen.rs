@@ -67,9 +67,10 @@ pub fn listen(addresses: &[Listen], registry: &Registry, first: usize) -> Result
     let mut all: Vec<Listening> = Vec::new();
     let mut bound: Vec<Address> = Vec::new();
     // `::` takes the connections of `0.0.0.0` too, but not the other way round, so it comes first.
-    let mut addresses: Vec<_> = addresses.iter().collect();
-    addresses.sort_by_key(|listen| !matches!(&listen.address, Address::Tcp(address) if address.is_ipv6() && address.ip().is_unspecified()));
-    for Listen { address, optional } in addresses {
+    let takes_both =
+        |listen: &&Listen| matches!(&listen.address, Address::Tcp(address) if address.is_ipv6() && address.ip().is_unspecified());
+    let (first_ones, others): (Vec<&Listen>, Vec<&Listen>) = addresses.iter().partition(takes_both);
+    for Listen { address, optional } in first_ones.into_iter().chain(others) {
         let listener = match Listener::bind(address) {
             Ok(listener) => listener,
             // A host without IPv6.

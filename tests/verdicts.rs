@@ -10,6 +10,7 @@
     reason = "a test may stop"
 )]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use container_healthcheck::answers::Words;
@@ -17,6 +18,7 @@ use container_healthcheck::config::{Address, CheckUrl};
 use container_healthcheck::docker::event::{Event, Line, What};
 use container_healthcheck::docker::exchange::{Listed, Told};
 use container_healthcheck::docker::{Container, Fault, Health, Question, State};
+use container_healthcheck::drain::Drain;
 use container_healthcheck::engine::{
     Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket,
 };
@@ -87,6 +89,7 @@ struct World {
     fault: Option<Fault>,
     /// What the app answers, one check after the other; the last goes on.
     checks: Vec<String>,
+    drains: BTreeMap<Box<str>, Drain>,
     stream: Option<FlightId>,
     events: u64,
     is_lost: bool,
@@ -97,7 +100,8 @@ impl World {
     fn new(settings: Settings, containers: Vec<Container>, fault: Option<Fault>, checks: Vec<String>) -> Self {
         let now = Instant::now();
         let engine = Engine::new(settings, 7, now, Duration::from_secs(1_700_000_000));
-        let mut world = Self { now, engine, containers, fault, checks, stream: None, events: 0, is_lost: false, told: None };
+        let mut world =
+            Self { now, engine, containers, fault, checks, drains: BTreeMap::new(), stream: None, events: 0, is_lost: false, told: None };
         world.turn();
         world
     }
@@ -213,6 +217,32 @@ impl World {
         self.turn();
     }
 
+    /// `for=30s reason=deploy by=root`
+    fn drain(&mut self, name: &str, more: &[&str]) {
+        let mut drain = Drain::default();
+        for word in more {
+            match word.split_once('=').unwrap() {
+                ("for", time) => drain.until = Some(1_700_000_000 + duration::parse(time).unwrap().as_secs()),
+                ("reason", reason) => drain.reason = reason.into(),
+                ("by", by) => drain.by = by.into(),
+                _ => panic!("{word}"),
+            }
+        }
+        self.drains.insert(name.into(), drain);
+        self.tell_drains();
+    }
+
+    fn undrain(&mut self, name: &str) {
+        self.drains.remove(name).unwrap();
+        self.tell_drains();
+    }
+
+    fn tell_drains(&mut self) {
+        let drains = self.drains.iter().map(|(name, drain)| (name.clone(), drain.clone())).collect();
+        self.engine.drains_are(drains, self.now);
+        self.turn();
+    }
+
     fn lose(&mut self, fault: Fault) {
         self.fault = Some(fault);
         for _ in 0..1000 {
@@ -305,6 +335,8 @@ fn play(asked: &str, containers: &str, situation: &str) -> String {
             ["wait", time] => world.wait(duration::parse(time).unwrap()),
             ["lost", how] => world.lose(fault(how)),
             ["probe"] => _ = world.probe(app(asked)),
+            ["drain", name, ref more @ ..] => world.drain(name, more),
+            ["undrain", name] => world.undrain(name),
             [verb, name] => world.event(verb, name, None),
             [verb, name, more] => world.event(verb, name, Some(more)),
             _ => panic!("{deed}"),

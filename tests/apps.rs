@@ -12,7 +12,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Answer, Client, Daemon, FakeDocker, PREFIX, container, eventually, hang, labelled, live};
+use support::{Answer, Client, Daemon, FakeDocker, Folder, PREFIX, container, eventually, hang, labelled, live};
 
 const UP: &str = "Up 3 minutes";
 const APP: &str = r#""container-healthcheck.app""#;
@@ -318,4 +318,30 @@ fn a_crash_loop_does_not_flap_for_who_wants_a_minimum_of_uptime() {
     docker.event("pause", "a", "");
     docker.event("unpause", "a", "");
     assert_eq!(daemon.app("a").status, 200, "that is no start");
+}
+
+#[test]
+fn drains_are_told_of_all_apps_and_wake_who_waits() {
+    let folder = Folder::new();
+    let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let remove = |name: &str| std::fs::remove_file(folder.join(name)).unwrap();
+    put("b", "reason: deploy\n");
+    let (_docker, daemon) =
+        live(vec![container("a", "running", UP), container("b", "running", UP)], &["-drain-dir", folder.path().to_str().unwrap()]);
+    let mut last = apps(&daemon);
+    assert_eq!(states(&last), "a up, b drained");
+    assert_eq!(daemon.get(&format!("{PREFIX}/apps?require=a,b")).json()["message"], "b is drained: deploy");
+    let mut next = |deed: &dyn Fn()| {
+        let mut client = wait_for_change(&daemon, index(&last), "30s");
+        watchers(&daemon, 1);
+        deed();
+        last = client.answer();
+        states(&last)
+    };
+    assert_eq!(next(&|| put("all", "")), "a drained, b drained");
+    assert_eq!(next(&|| remove("all")), "a up, b drained");
+    assert_eq!(next(&|| remove("b")), "a up, b up");
+    let soon = std::time::SystemTime::now() + Duration::from_secs(3);
+    assert_eq!(next(&|| put("a", &format!("until: {}\n", humantime::format_rfc3339_seconds(soon)))), "a drained, b up");
+    assert_eq!(next(&|| ()), "a up, b up", "it ends by itself");
 }

@@ -22,7 +22,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::{env, fs, thread};
 
-use support::{Answer, Daemon, FakeDocker, Folder, Gate, eventually, free_port, list, read_head};
+use support::{Answer, Daemon, FakeDocker, Folder, Gate, PREFIX, eventually, free_port, list, read_head};
 
 /// What the scripted app does with a connection, given the head of its request.
 type Behaviour = Arc<dyn Fn(&mut TcpStream, &str) + Send + Sync>;
@@ -603,4 +603,44 @@ fn an_app_behind_the_nginx_of_an_appo() {
 
     let errors = nginx.log("error.log");
     assert!(!errors.contains("Broken pipe"), "{errors}");
+}
+
+#[test]
+fn whoever_asks_about_all_apps_has_them_all_checked_and_is_told_of_what_comes_of_it() {
+    let gate = Gate::default();
+    let shut = gate.clone();
+    let app = App::start(move |stream, head| {
+        shut.pass();
+        say(stream, &status(if head.starts_with("GET /o/bad/") { "502 Bad Gateway" } else { "200 OK" }));
+    });
+    let up = "Up 5 days";
+    let containers = [("bad-1", "running", up), ("down-1", "exited", "Exited (1) 2 days ago"), ("good-1", "running", up)];
+    let (docker, daemon) = live_with(&containers, &["-ngx-port", &app.port.to_string(), "-check-interval", "200ms", "-check-fall", "1"]);
+    let told = |answer: &Answer| {
+        let json = answer.json();
+        let apps = json["message"]["apps"].as_object().unwrap().clone();
+        let words = |app: &serde_json::Value| app["reason"].as_str().unwrap_or("up").to_owned();
+        let told = apps.iter().map(|(name, app)| format!("{name} {}", words(app))).collect::<Vec<_>>().join(", ");
+        (told, answer.field("x-index").unwrap().to_owned())
+    };
+    let ask = |query: &str| told(&daemon.get(&format!("{PREFIX}/apps{query}")));
+    let (first, index) = ask("");
+    assert_eq!(first, "bad checking, down exited, good checking");
+    gate.open();
+    let (mut now, mut index) = ask(&format!("?index={index}&wait=30s"));
+    while now.contains("checking") {
+        (now, index) = ask(&format!("?index={index}&wait=30s"));
+    }
+    assert_eq!(now, "bad check-failed, down exited, good up");
+    // The others are probed by nobody, and each is checked all the same.
+    app.say(status("200 OK"));
+    (now, index) = ask(&format!("?index={index}&wait=30s"));
+    assert_eq!(now, "bad up, down exited, good up");
+    app.say(status("503 Service Unavailable"));
+    while now != "bad check-failed, down exited, good check-failed" {
+        (now, index) = ask(&format!("?index={index}&wait=30s"));
+    }
+    assert_eq!(daemon.get(&format!("{PREFIX}/apps?require=good")).verdict(), (503, 12, "check-failed".into()));
+    docker.event("die", "good-1", r#""exitCode":"1""#);
+    assert_eq!(ask("").0, "bad check-failed, down exited, good exited");
 }

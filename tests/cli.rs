@@ -155,6 +155,21 @@ fn a_server_of_another_kind_is_unknown() {
 }
 
 #[test]
+fn status_shows_what_the_server_knows_of_all_apps() {
+    let host = Host::start();
+    let ended = host.run(&["status"]);
+    let (code, table) = said(&ended);
+    assert_eq!(code, Some(0));
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{table}")).to_owned();
+    assert!(row("bk_iam").contains(" up "), "{table}");
+    assert!(row("bk_gse").contains("exited"), "{table}");
+    assert!(table.lines().next().unwrap().contains("live"), "{table}");
+    host.run(&["drain", "bk_iam", "-reason", "deploy"]);
+    let ended = host.run(&["status"]);
+    assert!(said(&ended).1.lines().any(|line| line.starts_with("bk_iam") && line.contains("drained")), "{ended:?}");
+}
+
+#[test]
 fn status_is_a_table_without_colours_for_who_is_no_terminal() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = listener.local_addr().unwrap().to_string();

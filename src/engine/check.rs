@@ -161,6 +161,8 @@ pub(super) struct Checks {
     made: u32,
     /// What was last told of an app without a result.
     checking: Option<Verdict>,
+    /// The apps of which something else may be told since they were last taken.
+    changed: Vec<AppName>,
 }
 
 impl Checks {
@@ -175,7 +177,13 @@ impl Checks {
             waiting: VecDeque::new(),
             made: 0,
             checking: None,
+            changed: Vec::new(),
         }
+    }
+
+    /// The next app of which something else may be told.
+    pub(super) fn next_changed(&mut self) -> Option<AppName> {
+        self.changed.pop()
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -219,6 +227,7 @@ impl Checks {
             failing: None,
             wake: None,
         };
+        self.changed.push(*app);
         let slot = self.records.insert(record);
         self.by_name.insert(app.as_bytes().into(), slot);
         slot
@@ -226,6 +235,7 @@ impl Checks {
 
     fn remove(&mut self, slot: usize) {
         if let Some(record) = self.records.try_remove(slot) {
+            self.changed.push(record.app);
             self.by_name.remove(record.app.as_bytes());
             if let Some(at) = record.wake {
                 self.wakes.remove(&(at, slot));
@@ -328,6 +338,7 @@ impl Checks {
         let turned = record.contrary >= in_a_row;
         if turned {
             record.contrary = 0;
+            self.changed.push(record.app);
         }
         Some((record.app, was.is_none(), turned))
     }
@@ -403,9 +414,7 @@ impl Engine {
     pub(super) fn asked_about_all(&mut self, now: Instant) {
         if self.checks.is_some() {
             for app in self.view.groups.apps() {
-                if self.asked_about(&app, now) {
-                    self.view.groups.touch(app.as_bytes());
-                }
+                self.asked_about(&app, now);
             }
         }
     }
@@ -507,9 +516,6 @@ impl Engine {
         // That an app is well from the first is no news.
         if turned && !(is_first && outcome.is_ok()) {
             self.actions.push_back(Action::Checked(app, outcome));
-        }
-        if is_first || turned {
-            self.view.groups.touch(app.as_bytes());
         }
         if is_first {
             self.tell_waiting(&app, now);

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::check::Checks;
 use super::groups::Row;
 use super::watch::{Query, Watcher};
 use super::{Action, Answer, AppName, Engine, Reason, Ticket, Trust, Waiter, Wants};
@@ -47,13 +48,14 @@ impl Engine {
     pub(super) fn take_stock(&mut self, now: Instant) {
         let trust = self.trust(now);
         let away = if trust == Trust::Down { self.contact.last().and_then(|last| last.as_ref().err()).map(Reason::of) } else { None };
-        let mut has_changed = self.stock != (trust, away);
-        if has_changed {
-            // Only whether Docker is down is part of what is told of an app.
-            if self.stock.1 != away {
-                self.view.groups.touch_all();
-            }
-            self.stock = (trust, away);
+        let (was, was_away) = std::mem::replace(&mut self.stock, (trust, away));
+        let mut has_changed = was != trust;
+        // Only whether Docker is down is part of what is told of an app.
+        if was_away != away {
+            self.view.groups.touch_all();
+        }
+        while let Some(app) = self.checks.as_mut().and_then(Checks::next_changed) {
+            self.view.groups.touch(app.as_bytes());
         }
         let unix = i64::try_from(self.unix(now).as_secs()).unwrap_or(i64::MAX);
         while let Some(name) = self.view.groups.next_changed() {

@@ -62,7 +62,13 @@ impl Words {
             Answer::NoContainer { app, expected } => {
                 let app = app.as_str();
                 let status = if *expected { 503 } else { 404 };
-                error(out, status, 12, Reason::NoContainer.word(), format_args!("no container is named {app} or {app}-<digits>"))
+                error(
+                    out,
+                    status,
+                    12,
+                    Reason::NoContainer.word(),
+                    format_args!("no container is named {app} or {app}-<digits>, or labelled {app}"),
+                )
             }
             Answer::Unknown(fault) => {
                 let reason = Reason::of(fault);
@@ -336,7 +342,13 @@ mod tests {
             (drained(None, "a \"b\""), 503, 12, "drained", "this host is drained: a \"b\" (by root, until 2026-11-25T14:00:00Z)"),
             (exited("Exited (137) 3 minutes ago"), 503, 12, "exited", "bk_iam-1709878117 is exited: Exited (137) 3 minutes ago"),
             (exited(""), 503, 12, "exited", "bk_iam-1709878117 is exited"),
-            (Answer::NoContainer { app, expected: false }, 404, 12, "no-container", "no container is named bk_iam or bk_iam-<digits>"),
+            (
+                Answer::NoContainer { app, expected: false },
+                404,
+                12,
+                "no-container",
+                "no container is named bk_iam or bk_iam-<digits>, or labelled bk_iam",
+            ),
             (Answer::NotAllowed, 405, 405, "method", "only GET, HEAD and OPTIONS are answered"),
             (
                 Answer::NotFound,

@@ -39,6 +39,9 @@ pub const EXTRA_CLIENTS: usize = 64;
 /// so, early.
 pub const WATCHERS: usize = 256;
 
+/// Apps that one `?require=` may name: a balancer asks about the few that it cannot do without. Answer: 400.
+pub const REQUIRED: usize = 32;
+
 /// How long one may wait for a change: below the minute after which the proxies in between give up. Longer is cut to this.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
@@ -117,6 +120,9 @@ pub const FULL_PAUSE: Duration = Duration::from_millis(100);
 /// Checks on their way at once. They share one Nginx and the processors of the host with the users of the apps. Whoever comes too
 /// many waits for its turn; a probe that has waited for `--check-timeout` by then is told `checking`.
 pub const CHECKS_AT_ONCE: usize = 8;
+
+/// Of these, checks of apps whose last one had no answer in time: the others are not to wait for them.
+pub const HUNG_CHECKS_AT_ONCE: usize = 6;
 
 /// Bytes read of the body behind a check's status line, which has decided by then: most pages are no longer, and a connection that is
 /// closed over what was sent fills the log of the app with broken pipes. A longer page is no fault, so nobody counts it.

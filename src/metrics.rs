@@ -115,6 +115,7 @@ pub fn text(traffic: &Traffic, engine: &engine::Counts, trust: Trust, containers
     out.one("docker_events_too_long_total", "Events that were too long to be read.", engine.events_too_long);
     out.one("probes_total", "Probes of apps.", engine.probes);
     out.one("surveys_total", "Questions about all apps.", engine.surveys);
+    out.one("bad_queries_total", "Questions about all apps whose query was refused.", engine.bad_queries);
     out.family("watchers", "gauge", "Clients that wait for a change of an app.", [(String::new(), watchers as u64)]);
     out.one("watchers_early_total", "Clients that were answered before any change, to make room for others.", engine.watchers_early);
     out.one("probes_drained_total", "Probes of apps that were drained.", engine.drained);

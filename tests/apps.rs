@@ -12,7 +12,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Answer, Client, Daemon, FakeDocker, Folder, PREFIX, container, eventually, hang, labelled, live};
+use support::{
+    Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, container, eventually, hang, labelled, live, read_head, send_list,
+};
 
 const UP: &str = "Up 3 minutes";
 const APP: &str = r#""container-healthcheck.app""#;
@@ -107,8 +109,8 @@ fn a_label_names_an_app_before_a_name_and_a_name_before_a_service() {
     assert_eq!(name("project-db"), None);
     assert_eq!(name("empty").as_deref(), Some("empty-3"));
     assert_eq!(name("worker").as_deref(), Some("worker.1.abc"));
-    assert_eq!(name("strange").as_deref(), Some("strange-1"), "a label that nobody could ask about is none");
-    assert_eq!(states(&apps(&daemon)), "bk_iam up, db up, empty up, strange up, web up, worker up");
+    assert_eq!(status("strange"), 404, "one whose label nobody can ask about answers to nothing");
+    assert_eq!(states(&apps(&daemon)), "bk_iam up, db up, empty up, web up, worker up");
     for (app, row) in apps(&daemon).json()["message"]["apps"].as_object().unwrap() {
         assert_eq!(row["up"] == true, status(app) == 200, "{app}");
     }
@@ -344,4 +346,85 @@ fn drains_are_told_of_all_apps_and_wake_who_waits() {
     let soon = std::time::SystemTime::now() + Duration::from_secs(3);
     assert_eq!(next(&|| put("a", &format!("until: {}\n", humantime::format_rfc3339_seconds(soon)))), "a drained, b up");
     assert_eq!(next(&|| ()), "a up, b up", "it ends by itself");
+}
+
+#[test]
+fn who_asks_while_the_server_stops_does_not_wait() {
+    let gate = Gate::default();
+    let shut = gate.clone();
+    let docker = FakeDocker::hung();
+    let list = format!("[{}]", container("a", "running", UP));
+    docker.list(list.clone());
+    let mut daemon = Daemon::start(&docker.path(), &[]);
+    eventually("the first list", || apps(&daemon).status == 200);
+    let known = index(&apps(&daemon));
+    // It waits for a list of its own first.
+    docker.behave(move |stream, _| {
+        shut.pass();
+        send_list(stream, &list);
+    });
+    let mut client = wait_for_change(&daemon, known, "50s");
+    eventually("it has come", || daemon.counter("surveys_total") > 2);
+    daemon.signal("TERM");
+    daemon.wait_for_log("stopping");
+    gate.open();
+    assert_eq!(states(&client.answer()), "a up");
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn nothing_behind_a_held_answer_is_made_before_it() {
+    let (docker, daemon) = live(vec![container("a", "running", UP)], &[]);
+    let known = index(&apps(&daemon));
+    let before = daemon.counter("surveys_total");
+    let ask = |query: &str| format!("GET {PREFIX}/apps{query} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut client = daemon.connect();
+    client.send(&(ask(&format!("?index={known}&wait=30s")) + &ask("").repeat(5)));
+    watchers(&daemon, 1);
+    assert_eq!(daemon.counter("surveys_total"), before + 1);
+    docker.event("die", "a", r#""exitCode":"1""#);
+    for _ in 0..6 {
+        assert_eq!(states(&client.answer()), "a exited");
+    }
+    let many = (0..33).map(|number| format!("app{number}")).collect::<Vec<_>>().join(",");
+    assert_eq!(daemon.get(&format!("{PREFIX}/apps?require={many}")).verdict(), (400, 400, "bad-request".into()));
+    assert_eq!(daemon.counter("bad_queries_total"), 1);
+}
+
+#[test]
+fn what_happened_while_nobody_could_know_is_no_news() {
+    let (docker, daemon) = live(
+        vec![container("gone", "running", UP), container("same", "running", UP), container("stops", "running", UP)],
+        &["-docker-grace=0", "-apps=same", "-docker-timeout=1s"],
+    );
+    let since = |app: &str| apps(&daemon).json()["message"]["apps"][app]["since"].as_u64();
+    assert_eq!(since("same"), Some(1_709_878_119), "it was up before");
+    assert!(!daemon.log().contains("up app="), "{}", daemon.log());
+    docker.vanish();
+    docker.drop_listeners();
+    daemon.is("down");
+    assert_eq!(states(&apps(&daemon)), "gone docker-unreachable, same docker-unreachable, stops docker-unreachable");
+    docker.holds(vec![container("same", "running", UP), container("stops", "exited", "Exited (1) 2 seconds ago")]);
+    docker.listen();
+    docker.open_stream();
+    daemon.is("live");
+    assert_eq!(states(&apps(&daemon)), "same up, stops exited");
+    assert_eq!(since("same"), Some(1_709_878_119));
+    daemon.wait_for_log("down app=gone reason=no-container");
+    daemon.wait_for_log("down app=stops reason=exited");
+    assert!(!daemon.log().contains("up app="), "{}", daemon.log());
+}
+
+#[test]
+fn a_check_of_each_app_that_must_be_up_is_made_whatever_it_is_called() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = read_head(&mut stream);
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.0 200 OK\r\n\r\n");
+        }
+    });
+    let (_docker, daemon) = live(vec![labelled("project-web-1", "running", UP, &format!(r#"{SERVICE}:"web""#))], &["-ngx-port", &port]);
+    eventually("it is asked about by its other name", || daemon.get(&format!("{PREFIX}/apps?require=project-web")).status == 200);
 }

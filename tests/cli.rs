@@ -72,7 +72,7 @@ fn check_says_one_line_and_exits_as_plugins_do() {
     let cases = [
         ("bk_iam", 0, "bk_iam is up: Up 5 days (bk_iam-1709878117)\n"),
         ("bk_gse", 2, "bk_gse-1 is exited: Exited (1) 3 minutes ago\n"),
-        ("nobody", 3, "no container is named nobody or nobody-<digits>\n"),
+        ("nobody", 3, "no container is named nobody or nobody-<digits>, or labelled nobody\n"),
     ];
     for (app, code, line) in cases {
         assert_eq!(said(&host.run(&["check", app])), (Some(code), line));

@@ -898,7 +898,7 @@ fn an_app_is_never_taken_for_another_one() {
             }
             None => assert_eq!(
                 told(&answer),
-                (404, 12, "no-container".into(), format!("no container is named {app} or {app}-<digits>")),
+                (404, 12, "no-container".into(), format!("no container is named {app} or {app}-<digits>, or labelled {app}")),
                 "{containers:?}"
             ),
         }
@@ -931,7 +931,8 @@ fn each_state_and_each_oddity_of_a_container_has_its_answer() {
         assert_eq!(daemon.get("/").status, 200, "the host is fit for use whatever an app's health");
     }
     // a container, and the answer to a probe of app
-    let nothing = r#"{"code":12,"status":"error","message":"no container is named app or app-<digits>","reason":"no-container"}"#;
+    let nothing =
+        r#"{"code":12,"status":"error","message":"no container is named app or app-<digits>, or labelled app","reason":"no-container"}"#;
     let bare = r#"{"code":0,"status":"ok","message":{"command":"","container_id":"","created":0,"image":"","names":"app-1","port":[],"state":"running","status":""}}"#;
     let cases: &[(&str, &str)] = &[
         (r#"{"Names":["/app-1"],"State":"running"}"#, bare),

@@ -13,8 +13,7 @@ fn paper(name: &str) -> String {
 
 fn row(flag: &Flag) -> String {
     let value = if flag.value.is_empty() { String::new() } else { format!(" {}", flag.value) };
-    let later = if flag.later { "*" } else { "" };
-    format!("| `-{}{value}`{later} | {} | {} |", flag.name, flag.default, flag.help)
+    format!("| `-{}{value}` | {} | {} |", flag.name, flag.default, flag.help)
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn fault(word: &str) -> Fault {
 }
 
 struct World {
+    start: Instant,
     now: Instant,
     engine: Engine,
     containers: Vec<Container>,
@@ -100,8 +101,19 @@ impl World {
     fn new(settings: Settings, containers: Vec<Container>, fault: Option<Fault>, checks: Vec<String>) -> Self {
         let now = Instant::now();
         let engine = Engine::new(settings, 7, now, Duration::from_secs(1_700_000_000));
-        let mut world =
-            Self { now, engine, containers, fault, checks, drains: BTreeMap::new(), stream: None, events: 0, is_lost: false, told: None };
+        let mut world = Self {
+            start: now,
+            now,
+            engine,
+            containers,
+            fault,
+            checks,
+            drains: BTreeMap::new(),
+            stream: None,
+            events: 0,
+            is_lost: false,
+            told: None,
+        };
         world.turn();
         world
     }
@@ -211,8 +223,10 @@ impl World {
         if what == What::Removed {
             self.containers.remove(at);
         }
+        // Docker's clock is right, and no two events are of one moment.
         self.events += 1;
-        let event = Event { id, name, what, at: self.events };
+        let at = 1_700_000_000_000_000_000 + u64::try_from((self.now - self.start).as_nanos()).unwrap() + self.events;
+        let event = Event { id, name, what, at };
         self.engine.docker_told(self.stream.unwrap(), &Told::Line(Line::Event(event)), self.now);
         self.turn();
     }
@@ -299,6 +313,7 @@ fn play(asked: &str, containers: &str, situation: &str) -> String {
         docker_health: DockerHealth::Respect,
         min_uptime: Duration::ZERO,
         apps: Vec::new(),
+        watchers: 1,
         check: None,
     };
     let (mut fall, mut rise, mut failing) = (2, 1, vec![502..=504]);

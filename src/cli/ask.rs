@@ -18,6 +18,8 @@ use crate::limits;
 pub(super) struct Server {
     pub(super) address: Address,
     pub(super) prefix: String,
+    /// How long its answer may take: it may itself wait, for Docker and for the first check of an app.
+    pub(super) patience: Duration,
 }
 
 /// Its answer.

@@ -8,16 +8,14 @@ use super::ask::{Said, Server};
 use super::{Clock, DOWN, OK, UNKNOWN, pause};
 use crate::drain::plain;
 use crate::engine::AppName;
-use crate::limits;
 
 /// Asks about the app, again and again for that time until it is up.
-pub(super) fn check(server: &Server, app: &AppName, docker_timeout: Duration, wait: Duration) -> (u8, String) {
+pub(super) fn check(server: &Server, app: &AppName, wait: Duration) -> (u8, String) {
     let path = format!("/apps/health/{}", app.as_str());
     let mut clock = Clock::new();
     let until = clock.now() + wait;
     loop {
-        // The server itself may wait for Docker.
-        let (code, line) = match server.get(&path, docker_timeout + limits::COMMAND_PATIENCE) {
+        let (code, line) = match server.get(&path, server.patience) {
             Ok(said) => judge(app.as_str(), &said),
             Err(wrong) => (UNKNOWN, wrong),
         };

@@ -85,7 +85,8 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
 
 /// Waits until the server answers that it is drained, or is not; else gives what it answers.
 fn confirm(server: &Server, name: &str, drained: bool) -> Result<(), String> {
-    let path = if name == HOST { "/ready".to_owned() } else { format!("/apps/health/{name}") };
+    // A probe of the app could wait for its first check.
+    let path = if name == HOST { "/ready".to_owned() } else { format!("/apps?require={name}") };
     let mut clock = Clock::new();
     let until = clock.now() + limits::COMMAND_PATIENCE;
     loop {

@@ -18,7 +18,7 @@ use crate::config::{Config, Errand};
 use crate::drain::{Drain, plain};
 use crate::io::clock::Clock;
 use crate::limits;
-use ask::Server;
+use ask::{Said, Server};
 
 /// All is well; the app is up.
 const OK: u8 = 0;
@@ -48,12 +48,13 @@ pub struct Caller {
 /// # Errors
 /// When it could not be run.
 pub fn run(errand: &Errand, config: Config, caller: &Caller) -> Result<(u8, String), Failed> {
-    let server = Server { address: config.server(), prefix: config.prefix };
+    let patience = config.docker_timeout + config.check_timeout + limits::COMMAND_PATIENCE;
+    let server = Server { address: config.server(), prefix: config.prefix, patience };
     let folder = &config.drain_dir;
     match errand {
-        Errand::Check(app, wait) => Ok(check::check(&server, app, config.docker_timeout, *wait)),
+        Errand::Check(app, wait) => Ok(check::check(&server, app, *wait)),
         Errand::Status => {
-            let said = server.get("/apps", limits::COMMAND_PATIENCE).map_err(|wrong| (UNKNOWN, wrong))?;
+            let said = all_apps(&server, config.check_timeout).map_err(|wrong| (UNKNOWN, wrong))?;
             let shown = table::apps(&said, Clock::new().unix().as_secs(), caller.colour);
             let wrong = || (UNKNOWN, plain(&format!("the server gives no list of apps, but {} {}", said.status, said.text("message"))));
             shown.map(|text| (OK, text)).ok_or_else(wrong)
@@ -66,6 +67,21 @@ pub fn run(errand: &Errand, config: Config, caller: &Caller) -> Result<(u8, Stri
         }
         Errand::Undrain(app) => files::undrain(&server, folder, app).map(|text| (OK, text)),
         Errand::Drains => files::drains(folder).map(|text| (OK, text)),
+    }
+}
+
+/// All apps, once each that is up has had its first check: it is this question that they are checked for.
+fn all_apps(server: &Server, check_timeout: Duration) -> Result<Said, String> {
+    let mut clock = Clock::new();
+    let until = clock.now() + check_timeout;
+    loop {
+        let said = server.get("/apps", server.patience)?;
+        clock.read();
+        let left = until.saturating_duration_since(clock.now());
+        if left.is_zero() || !table::is_checking(&said) {
+            return Ok(said);
+        }
+        pause(left);
     }
 }
 

@@ -35,6 +35,12 @@ pub(super) fn apps(said: &Said, unix: u64, colour: bool) -> Option<String> {
     Some(if rows.is_empty() { head } else { head + &table })
 }
 
+/// Whether any of all apps waits for its first check.
+pub(super) fn is_checking(said: &Said) -> bool {
+    let apps = said.body.get("message").and_then(|message| message.get("apps")).and_then(Value::as_object);
+    apps.is_some_and(|apps| apps.values().any(|app| app.get("reason").and_then(Value::as_str) == Some("checking")))
+}
+
 /// All drains.
 pub(super) fn drains(files: &[(Box<str>, Known)]) -> String {
     let row = |(name, known): &(Box<str>, Known)| {

@@ -19,8 +19,6 @@ pub struct Flag {
     pub default: &'static str,
     /// What it does.
     pub help: &'static str,
-    /// Whether this version checks its value and does nothing else with it.
-    pub later: bool,
     /// Takes a value, or says what would be one.
     pub(super) set: fn(&mut Config, &str) -> Result<(), &'static str>,
 }
@@ -32,7 +30,6 @@ pub const FLAGS: &[Flag] = &[
         value: "PATH",
         default: "/container-healthcheck",
         help: "before each path of ours; / for none",
-        later: false,
         set: |c, v| put(&mut c.prefix, prefix(v)),
     },
     Flag {
@@ -40,7 +37,6 @@ pub const FLAGS: &[Flag] = &[
         value: "N",
         default: "4246",
         help: "TCP port of the addresses that name none",
-        later: false,
         set: |c, v| put(&mut c.port, port(v)),
     },
     Flag {
@@ -48,7 +44,6 @@ pub const FLAGS: &[Flag] = &[
         value: "ADDRESS",
         default: "127.0.0.1 and ::1",
         help: "listen there: an IP address, address:port, [v6]:port or unix:/path; repeatable, or with commas",
-        later: false,
         set: |c, v| {
             v.split(',').try_for_each(|v| {
                 c.bind.push(bind(v)?);
@@ -61,7 +56,6 @@ pub const FLAGS: &[Flag] = &[
         value: "LEVEL",
         default: "info",
         help: "least level logged: error, warn, info or debug",
-        later: false,
         set: |c, v| put(&mut c.level, level(v)),
     },
     Flag {
@@ -69,7 +63,6 @@ pub const FLAGS: &[Flag] = &[
         value: "FOLDER",
         default: "none: stderr",
         help: "append the log to container-healthcheck.log there; SIGHUP reopens it",
-        later: false,
         set: |c, v| put(&mut c.log_folder, folder(v).map(Some)),
     },
     Flag {
@@ -77,7 +70,6 @@ pub const FLAGS: &[Flag] = &[
         value: "URL",
         default: "$DOCKER_HOST, else unix:///var/run/docker.sock",
         help: "where Docker or Podman is: unix:///path or tcp://address:port",
-        later: false,
         set: |c, v| put(&mut c.docker_host, docker_host(v)),
     },
     Flag {
@@ -85,7 +77,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "5s",
         help: "how long Docker may take, and a probe wait",
-        later: false,
         set: |c, v| put(&mut c.docker_timeout, duration(v, TENTH)),
     },
     Flag {
@@ -93,7 +84,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "60s",
         help: "how long the last facts stay good when Docker is gone",
-        later: false,
         set: |c, v| put(&mut c.docker_grace, duration(v, Duration::ZERO)),
     },
     Flag {
@@ -101,7 +91,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "30s",
         help: "how often all containers are listed, whatever else happens",
-        later: false,
         set: |c, v| put(&mut c.resync, duration(v, TENTH)),
     },
     Flag {
@@ -109,7 +98,6 @@ pub const FLAGS: &[Flag] = &[
         value: "NAMES",
         default: "none",
         help: "apps that are down (503), not unknown (404), without a container; with commas",
-        later: false,
         set: |c, v| {
             put(&mut c.apps, v.split(',').map(|v| AppName::parse(v.as_bytes()).ok_or("names of apps with commas between them")).collect())
         },
@@ -119,7 +107,6 @@ pub const FLAGS: &[Flag] = &[
         value: "WHICH",
         default: "any",
         help: "which of several containers must be up: any, newest or all",
-        later: false,
         set: |c, v| put(&mut c.policy, policy(v)),
     },
     Flag {
@@ -127,7 +114,6 @@ pub const FLAGS: &[Flag] = &[
         value: "HOW",
         default: "respect",
         help: "whether HEALTHCHECK counts: respect or ignore",
-        later: false,
         set: |c, v| put(&mut c.docker_health, docker_health(v)),
     },
     Flag {
@@ -135,7 +121,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "0s",
         help: "a container counts as starting for so long",
-        later: false,
         set: |c, v| put(&mut c.min_uptime, duration(v, Duration::ZERO)),
     },
     Flag {
@@ -143,7 +128,6 @@ pub const FLAGS: &[Flag] = &[
         value: "N",
         default: "none",
         help: "check apps that are asked about through the local Nginx on this port: GET /o/{app}/",
-        later: false,
         set: |c, v| put(&mut c.nginx_port, port(v).map(Some)),
     },
     Flag {
@@ -151,7 +135,6 @@ pub const FLAGS: &[Flag] = &[
         value: "URL",
         default: "none",
         help: "check them there instead: http://address:port/path or unix:/socket:/path, {app} for the name",
-        later: false,
         set: |c, v| put(&mut c.check_url, check_url(v).map(Some)),
     },
     Flag {
@@ -159,7 +142,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "2s",
         help: "how often each of them is checked, in the background",
-        later: false,
         set: |c, v| put(&mut c.check_interval, duration(v, TENTH)),
     },
     Flag {
@@ -167,7 +149,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "3s",
         help: "how long one check may take, and the first probe of an app wait for it",
-        later: false,
         set: |c, v| put(&mut c.check_timeout, duration(v, TENTH)),
     },
     Flag {
@@ -175,7 +156,6 @@ pub const FLAGS: &[Flag] = &[
         value: "N",
         default: "2",
         help: "down after so many failed checks in a row",
-        later: false,
         set: |c, v| put(&mut c.check_fall, count(v)),
     },
     Flag {
@@ -183,7 +163,6 @@ pub const FLAGS: &[Flag] = &[
         value: "N",
         default: "1",
         help: "up after so many good checks in a row",
-        later: false,
         set: |c, v| put(&mut c.check_rise, count(v)),
     },
     Flag {
@@ -191,7 +170,6 @@ pub const FLAGS: &[Flag] = &[
         value: "STATUSES",
         default: "502-504",
         help: "statuses that are failures, like no answer at all; 404,502-504 on BlueKing",
-        later: false,
         set: |c, v| put(&mut c.check_fail, statuses(v)),
     },
     Flag {
@@ -199,7 +177,6 @@ pub const FLAGS: &[Flag] = &[
         value: "FOLDER",
         default: "/var/lib/container-healthcheck/drain",
         help: "the folder of drains",
-        later: false,
         set: |c, v| put(&mut c.drain_dir, folder(v)),
     },
     Flag {
@@ -207,7 +184,6 @@ pub const FLAGS: &[Flag] = &[
         value: "",
         default: "off",
         help: "leave command empty in answers",
-        later: false,
         set: |c, v| put(&mut c.hide_command, switch(v)),
     },
     Flag {
@@ -215,7 +191,6 @@ pub const FLAGS: &[Flag] = &[
         value: "N",
         default: "1024",
         help: "clients at once; the longest idle makes room",
-        later: false,
         set: |c, v| put(&mut c.max_clients, clients(v)),
     },
     Flag {
@@ -223,7 +198,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "5s",
         help: "how long the head of a request may take",
-        later: false,
         set: |c, v| put(&mut c.header_timeout, duration(v, TENTH)),
     },
     Flag {
@@ -231,7 +205,6 @@ pub const FLAGS: &[Flag] = &[
         value: "TIME",
         default: "75s",
         help: "how long a connection may be idle",
-        later: false,
         set: |c, v| put(&mut c.idle_timeout, duration(v, TENTH)),
     },
 ];

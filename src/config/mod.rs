@@ -200,7 +200,7 @@ impl Config {
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Serve, with warnings for the log about values of the environment that were ignored and flags that do nothing yet.
+    /// Serve, with warnings for the log about values of the environment that were ignored.
     Serve(Box<Config>, Vec<String>),
     /// Run an errand.
     Run(Box<Config>, Errand),
@@ -288,8 +288,6 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
                 .into(),
         );
     }
-    let later = FLAGS.iter().filter(|flag| flag.later && given.iter().any(|given| given.name == flag.name));
-    warnings.extend(later.map(|flag| format!("-{} is accepted but does nothing in this version", flag.name)));
     Ok(Command::Serve(Box::new(config), warnings))
 }
 
@@ -317,9 +315,8 @@ pub fn help() -> String {
     text.push_str("\nFlags:\n\n");
     for flag in FLAGS {
         let head = format!("-{} {}", flag.name, flag.value);
-        let later = if flag.later { "; not in effect in this version" } else { "" };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {head:<24} {}\n{:27}(default {}{later})", flag.help, "", flag.default);
+        let _ = writeln!(text, "  {head:<24} {}\n{:27}(default {})", flag.help, "", flag.default);
     }
     let _ = writeln!(text, "  {:<24} print this and exit\n  {:<24} print version, commit and target, and exit", "-help", "-version");
     text

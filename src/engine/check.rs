@@ -132,6 +132,8 @@ struct Record {
     contrary: u32,
     /// What is told while it fails.
     failing: Option<Verdict>,
+    /// Its last check had no answer in time.
+    hung: bool,
     /// The entry of the index.
     wake: Option<Instant>,
 }
@@ -153,6 +155,8 @@ pub(super) struct Checks {
     by_name: HashMap<Box<[u8]>, usize, FxBuildHasher>,
     /// When to look at whom who has no check on its way.
     wakes: BTreeSet<(Instant, usize)>,
+    /// The same for those that hang.
+    hung: BTreeSet<(Instant, usize)>,
     /// Whose check is on its way.
     flying: Vec<usize>,
     /// Probes that wait for a first result.
@@ -173,6 +177,7 @@ impl Checks {
             records: Slab::new(),
             by_name: HashMap::default(),
             wakes: BTreeSet::new(),
+            hung: BTreeSet::new(),
             flying: Vec::new(),
             waiting: VecDeque::new(),
             made: 0,
@@ -225,6 +230,7 @@ impl Checks {
             result: None,
             contrary: 0,
             failing: None,
+            hung: false,
             wake: None,
         };
         self.changed.push(*app);
@@ -238,7 +244,8 @@ impl Checks {
             self.changed.push(record.app);
             self.by_name.remove(record.app.as_bytes());
             if let Some(at) = record.wake {
-                self.wakes.remove(&(at, slot));
+                let wakes = if record.hung { &mut self.hung } else { &mut self.wakes };
+                wakes.remove(&(at, slot));
             }
         }
     }
@@ -262,26 +269,40 @@ impl Checks {
     /// moves nothing.
     fn schedule(&mut self, slot: usize) {
         let Some(record) = self.records.get_mut(slot) else { return };
+        let wakes = if record.hung { &mut self.hung } else { &mut self.wakes };
         if let Some(at) = record.wake.take() {
-            self.wakes.remove(&(at, slot));
+            wakes.remove(&(at, slot));
         }
         if record.flight.is_none() {
             let forget = record.asked + limits::ASKED_ABOUT;
             let at = if record.up { record.next.min(forget) } else { forget };
             record.wake = Some(at);
-            self.wakes.insert((at, slot));
+            wakes.insert((at, slot));
         }
+    }
+
+    /// Whether one more of those that hang may be checked: each of them keeps its place for as long as a check may take.
+    fn has_room_for_hung(&self) -> bool {
+        let is_hung = |slot: &&usize| self.records.get(**slot).is_some_and(|record| record.hung);
+        self.flying.iter().filter(is_hung).count() < limits::HUNG_CHECKS_AT_ONCE
+    }
+
+    /// The first of those to be looked at, when there is room for their checks.
+    fn first_wake(&self) -> Option<(Instant, usize)> {
+        let hung = self.hung.first().filter(|_| self.has_room_for_hung());
+        self.wakes.first().into_iter().chain(hung).min().copied()
     }
 
     /// The next app to be checked now, if there is one and room for it. Whoever was not asked about for a minute is forgotten.
     fn next(&mut self, now: Instant) -> Option<usize> {
         while self.flying.len() < limits::CHECKS_AT_ONCE {
-            let &(at, slot) = self.wakes.first().filter(|(at, _)| *at <= now)?;
+            let (at, slot) = self.first_wake().filter(|(at, _)| *at <= now)?;
             let record = self.records.get_mut(slot)?;
             if now.saturating_duration_since(record.asked) >= limits::ASKED_ABOUT {
                 self.remove(slot);
             } else if record.up && record.next <= now {
-                self.wakes.remove(&(at, slot));
+                let wakes = if record.hung { &mut self.hung } else { &mut self.wakes };
+                wakes.remove(&(at, slot));
                 record.wake = None;
                 return Some(slot);
             } else {
@@ -306,12 +327,14 @@ impl Checks {
     }
 
     /// The check of an app has ended: the next one is due in its place in the interval.
-    fn landed(&mut self, slot: usize, now: Instant) -> Option<Flight> {
+    fn landed(&mut self, slot: usize, hung: bool, now: Instant) -> Option<Flight> {
         self.flying.retain(|&other| other != slot);
         let place = self.records.get(slot)?.place;
         let next = self.next_place(place, now);
         let record = self.records.get_mut(slot)?;
         record.next = next;
+        // Nothing of it is in the index while its check is on its way.
+        record.hung = hung;
         let flight = record.flight.take();
         self.schedule(slot);
         flight
@@ -373,7 +396,7 @@ impl Checks {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let flights = self.flying.iter().filter_map(|&slot| self.records.get(slot)?.flight.as_ref()).map(|flight| flight.due);
         let has_room = self.flying.len() < limits::CHECKS_AT_ONCE;
-        let wake = self.wakes.first().filter(|_| has_room).map(|&(at, _)| at);
+        let wake = self.first_wake().filter(|_| has_room).map(|(at, _)| at);
         flights.chain(wake).chain(self.waiting.front().map(|waiter| waiter.due)).min()
     }
 }
@@ -497,7 +520,7 @@ impl Engine {
     }
 
     fn check_ended(&mut self, slot: usize, outcome: Outcome, now: Instant) {
-        let flight = self.checks.as_mut().and_then(|checks| checks.landed(slot, now));
+        let flight = self.checks.as_mut().and_then(|checks| checks.landed(slot, outcome == Err(CheckFault::Late), now));
         if flight.is_some_and(|flight| !flight.told) {
             self.check_decided(slot, outcome, now);
         }
@@ -627,7 +650,7 @@ mod tests {
         // They hang, and are due again when they end; whoever has had none comes before them.
         let later = now + Duration::from_secs(3);
         for slot in sent.clone() {
-            checks.landed(slot, later);
+            checks.landed(slot, false, later);
             checks.decided(slot, Err(CheckFault::Late));
         }
         let much_later = later + INTERVAL;
@@ -652,7 +675,7 @@ mod tests {
         while now < start + Duration::from_secs(10) {
             for slot in send(&mut checks, now) {
                 moments.push((slot, now));
-                checks.landed(slot, now);
+                checks.landed(slot, false, now);
                 checks.decided(slot, Ok(()));
             }
             now = checks.next_deadline().unwrap().max(now + Duration::from_nanos(1));
@@ -682,7 +705,7 @@ mod tests {
         while let Some(next) = checks.next_deadline() {
             at = at.max(next);
             for slot in send(&mut checks, at) {
-                checks.landed(slot, at);
+                checks.landed(slot, false, at);
                 checks.decided(slot, Ok(()));
             }
         }
@@ -697,7 +720,7 @@ mod tests {
         let mut checks = checks(2, 1, now);
         checks.asked(&app(0), true, now);
         send(&mut checks, now);
-        checks.landed(0, now);
+        checks.landed(0, false, now);
         checks.decided(0, Ok(()));
         assert_eq!(checks.asked(&app(0), true, now), (false, None));
         let later = now + INTERVAL;
@@ -710,5 +733,30 @@ mod tests {
         assert_eq!(send(&mut checks, later), [0], "checked at once");
         checks.decided(0, Err(CheckFault::Closed));
         assert_eq!(checks.records[0].result, Some(Err(CheckFault::Closed)), "the first result of the new run decides alone");
+    }
+
+    #[test]
+    fn those_that_hang_leave_places_for_the_others() {
+        let now = Instant::now();
+        let mut checks = checks(2, 1, now);
+        for number in 0..20 {
+            checks.asked(&app(number), true, now);
+        }
+        // All have had their first check; the first sixteen hang.
+        for _ in 0..3 {
+            for slot in send(&mut checks, now) {
+                checks.landed(slot, slot < 16, now);
+            }
+        }
+        let later = now + INTERVAL * 2;
+        let sent = send(&mut checks, later);
+        assert_eq!(sent.len(), limits::CHECKS_AT_ONCE);
+        assert_eq!(sent.iter().filter(|slot| **slot < 16).count(), limits::HUNG_CHECKS_AT_ONCE);
+        // The others are answered, and their places are for the rest of them, not for those that hang.
+        for &slot in sent.iter().filter(|slot| **slot >= 16) {
+            checks.landed(slot, false, later);
+        }
+        assert!(send(&mut checks, later).iter().all(|slot| *slot >= 16));
+        assert!(checks.next_deadline().is_some_and(|deadline| deadline > later), "the loop would spin");
     }
 }

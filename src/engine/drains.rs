@@ -41,6 +41,13 @@ impl Drains {
         own.and_then(|(_, drain)| counts(Some(app), drain, unix)).or_else(|| self.of_host(unix))
     }
 
+    /// The first second after this one in which a drain ends.
+    #[must_use]
+    pub fn next_end(&self, unix: u64) -> Option<u64> {
+        let all = self.host.iter().chain(self.apps.iter().map(|(_, drain)| drain));
+        all.filter_map(|drain| drain.until).filter(|until| *until > unix).min()
+    }
+
     /// Why this host may not be used at that second of Unix time.
     #[must_use]
     pub fn of_host(&self, unix: u64) -> Option<Drained> {

@@ -24,28 +24,28 @@ pub enum By {
     Service,
 }
 
-/// A label as the name of an app. An empty one is none, and so is one that no path could ask about.
-fn label(text: &str) -> Option<&str> {
+/// A text as the name of an app, if it is one.
+fn name(text: &str) -> Option<&str> {
     AppName::parse(text.as_bytes()).map(|_| text)
 }
 
-/// The names that a container answers to.
+/// The names that a container answers to. One whose label is no name of an app answers to none: somebody wanted it to have another
+/// name than its own.
 pub(super) fn answers_to(container: &Container) -> impl Iterator<Item = (By, &[u8])> {
-    let app = label(&container.app).map(|name| (By::Label, name));
-    let unlabelled = app.is_none();
-    let names = container
-        .names
-        .iter()
-        .flat_map(|name| std::iter::once(&**name).chain(numbered(name).map(|(stem, _)| stem)))
-        .map(|name| (By::Name, name));
-    let service = label(&container.service).map(|name| (By::Service, name));
-    app.into_iter().chain(names.chain(service).filter(move |_| unlabelled)).map(|(by, name)| (by, name.as_bytes()))
+    let is_labelled = !container.app.is_empty();
+    let own = container.names.iter().flat_map(|name| std::iter::once(&**name).chain(numbered(name).map(|(stem, _)| stem)));
+    let own = own.map(|name| (By::Name, name)).chain(name(&container.service).map(|name| (By::Service, name)));
+    let label = name(&container.app).map(|name| (By::Label, name));
+    label.into_iter().chain(own.filter(move |_| !is_labelled)).map(|(by, name)| (by, name.as_bytes()))
 }
 
 /// The name under which it is among all apps: its label, else its service, else its name without `-<digits>`.
 fn key(container: &Container) -> Option<&[u8]> {
-    let name = || container.names.last().map(|name| numbered(name).map_or(&**name, |(stem, _)| stem)).and_then(label);
-    label(&container.app).or_else(|| label(&container.service)).or_else(name).map(str::as_bytes)
+    if !container.app.is_empty() {
+        return name(&container.app).map(str::as_bytes);
+    }
+    let own = || container.names.last().map(|name| numbered(name).map_or(&**name, |(stem, _)| stem)).and_then(name);
+    name(&container.service).or_else(own).map(str::as_bytes)
 }
 
 /// Those who answer to one name.
@@ -99,24 +99,32 @@ pub struct Row {
 pub struct Standing {
     /// As it was last told.
     pub(super) row: Row,
-    /// Whether it was up when that was last known: while it is being checked it is not.
-    up: Option<bool>,
+    /// Whether it was up when that was last known.
+    pub(super) up: Option<bool>,
     /// When that last changed.
     turned: Option<i64>,
 }
 
 impl Group {
-    /// Takes how it stands now. `created` is when the container shown was created. Says whether the row has changed, and whether
-    /// the app went up or down.
-    pub(super) fn stands(&mut self, fault: Option<Reason>, containers: u32, created: Option<i64>, unix: i64) -> (bool, bool) {
+    /// Takes how it stands now, or seems to as long as that is not known. `created` is when the container shown was created. Says
+    /// whether the row has changed, and whether the app went up or down.
+    pub(super) fn stands(
+        &mut self,
+        fault: Option<Reason>,
+        is_known: bool,
+        containers: u32,
+        created: Option<i64>,
+        unix: i64,
+    ) -> (bool, bool) {
         let was = self.standing.as_deref();
-        let knows = (fault != Some(Reason::Checking)).then_some(fault.is_none());
+        let knows = is_known.then_some(fault.is_none());
         let was_up = was.and_then(|was| was.up);
         let turns = was_up.is_some_and(|was| knows.is_some_and(|up| up != was));
         let turned = if turns { Some(unix) } else { was.and_then(|was| was.turned) };
-        // Of one that never had a container nothing is known but that it was looked for.
-        let turned = turned.or(created.is_none().then_some(unix));
-        let row = Row { fault, containers, since: turned.or(created).unwrap_or(unix) };
+        // Of one that never had a container nothing is known but since when it was looked for.
+        let turned = turned.or((is_known && created.is_none()).then_some(unix));
+        let since = turned.or(created).or(was.map(|was| was.row.since)).unwrap_or(unix);
+        let row = Row { fault, containers, since };
         let has_changed = was.is_none_or(|was| was.row != row);
         self.standing = Some(Box::new(Standing { row, up: knows.or(was_up), turned }));
         (has_changed, turns)

@@ -124,6 +124,8 @@ pub struct Settings {
     pub min_uptime: Duration,
     /// Apps that are down, not unknown, when they have no container.
     pub apps: Vec<AppName>,
+    /// Clients that may wait for a change at once.
+    pub watchers: usize,
     /// How apps are checked, if they are.
     pub check: Option<CheckSettings>,
 }
@@ -137,6 +139,8 @@ pub struct Counts {
     pub drained: u64,
     /// Questions about all apps.
     pub surveys: u64,
+    /// Those whose query was none.
+    pub bad_queries: u64,
     /// Lists of all containers asked for.
     pub lists: u64,
     /// Lists of some containers asked for.
@@ -234,6 +238,12 @@ pub struct Engine {
     /// The longest that a list has taken.
     longest: Duration,
     watch: Watch,
+    /// The server stops.
+    stops: bool,
+    /// The last list took so long.
+    took: Duration,
+    /// When the first of the drains is over that are not yet.
+    drains_end: Option<Instant>,
     /// How far the view was trusted, and Docker's fault if it was down, when stock was last taken.
     stock: (Trust, Option<Reason>),
     flights: u64,
@@ -285,7 +295,10 @@ impl Engine {
             resync_at: now,
             missed: Tick::default(),
             longest: Duration::ZERO,
-            watch: Watch::new(unix),
+            watch: Watch::new(unix, settings.watchers),
+            stops: false,
+            took: Duration::ZERO,
+            drains_end: None,
             stock: (Trust::Blind, None),
             settings,
             flights: 0,
@@ -311,7 +324,10 @@ impl Engine {
             Route::Ready => self.readiness(now),
             Route::Metrics => return self.actions.push_back(Action::Metrics(ticket)),
             Route::BadName => Answer::BadName,
-            Route::BadQuery(wants) => Answer::BadQuery(wants),
+            Route::BadQuery(wants) => {
+                count(&mut self.counts.bad_queries);
+                Answer::BadQuery(wants)
+            }
             Route::NotAllowed => Answer::NotAllowed,
             Route::NotFound => Answer::NotFound,
         };
@@ -335,7 +351,7 @@ impl Engine {
         let action = match (wants, self.contact.last()) {
             (Wants::App(app), _) if at_hand => return self.tell(ticket, app, trust == Trust::Stale, may_wait, now),
             // What is known stays listed, with Docker's fault.
-            (Wants::Apps(query), last) if at_hand || matches!(last, Some(Err(_))) && rests() => {
+            (Wants::Apps(query), last) if at_hand || trust == Trust::Down && matches!(last, Some(Err(_))) => {
                 return self.survey(ticket, query, may_wait, now);
             }
             (Wants::App(_), Some(Err(fault))) if rests() => Action::Answer(ticket, Answer::Unknown(fault.clone())),
@@ -394,6 +410,7 @@ impl Engine {
     /// These are the drains from now on. Who waits is told at once.
     pub fn drains_are(&mut self, drains: Drains, now: Instant) {
         self.drains = drains;
+        self.set_drains_end(now);
         self.view.groups.touch_all();
         if planted(Plant::LetTheDrainedWait) {
             return;
@@ -420,8 +437,14 @@ impl Engine {
     // ---- Time.
 
     /// What Unix time is, which may be set anew at any moment: for drains that end.
-    pub const fn clock_is(&mut self, unix: Duration, now: Instant) {
+    pub fn clock_is(&mut self, unix: Duration, now: Instant) {
         self.started = (unix, now);
+        self.set_drains_end(now);
+    }
+
+    fn set_drains_end(&mut self, now: Instant) {
+        let unix = self.unix(now);
+        self.drains_end = self.drains.next_end(unix.as_secs()).map(|end| now + Duration::from_secs(end).saturating_sub(unix));
     }
 
     /// Does what is due.
@@ -440,8 +463,15 @@ impl Engine {
             self.tell_fault(waiter, &Fault::Late, now);
         }
         self.view.grow_up(now);
-        let watchers = self.watch.due(now);
-        self.tell_watchers(watchers);
+        if self.drains_end.is_some_and(|end| end <= now) {
+            self.view.groups.touch_all();
+            self.set_drains_end(now);
+        }
+        if self.watch.next_due().is_some_and(|due| due <= now) {
+            self.take_stock(now);
+            let watchers = self.watch.due(now);
+            self.tell_watchers(watchers);
+        }
     }
 
     /// Tells one who has waited for Docker that it was in vain.
@@ -476,7 +506,7 @@ impl Engine {
         let queues = [waiting, Some(&self.behind), Some(&self.open)].into_iter().flatten().filter_map(first);
         let grace = self.gone_since.map(|since| since + self.settings.docker_grace).filter(|over| *over > now);
         let check = self.checks.as_ref().and_then(Checks::next_deadline);
-        let others = [self.next_question(now), check, self.watch.next_due(), self.view.next_grown(), grace];
+        let others = [self.next_question(now), check, self.watch.next_due(), self.view.next_grown(), self.drains_end, grace];
         queues.chain(others.into_iter().flatten()).min()
     }
 

@@ -3,7 +3,7 @@
 //! What has changed is only noted where it changes; [`Engine::take_stock`] judges it anew once all of a turn has been read, so that
 //! the cost of an event does not grow with the number of apps, and a burst of events is one change.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::check::Checks;
 use super::groups::Row;
@@ -15,7 +15,11 @@ impl Engine {
     /// Somebody asks about all apps, and the facts are as fresh as they can be.
     pub(super) fn survey(&mut self, ticket: Ticket, query: Box<Query>, may_wait: bool, now: Instant) {
         self.asked_about_all(now);
+        for app in &query.require {
+            self.asked_about(app, now);
+        }
         self.take_stock(now);
+        let may_wait = may_wait && !self.stops;
         if !may_wait || query.wait.is_zero() || query.index != Some(self.watch.index) {
             return self.actions.push_back(Action::Apps(ticket, query));
         }
@@ -25,8 +29,13 @@ impl Engine {
         }
         if self.trust(now) == Trust::Blind {
             // No event would tell of a change.
-            self.resync_at = self.resync_at.min(now + limits::WATCHED_REST);
+            self.resync_at = self.resync_at.min(now + self.watched_rest());
         }
+    }
+
+    /// Between two lists while no event comes and somebody waits for a change.
+    pub(super) fn watched_rest(&self) -> Duration {
+        limits::WATCHED_REST.max(self.took.saturating_mul(limits::LIST_REST))
     }
 
     /// A connection has closed: nobody waits on it any more.
@@ -34,8 +43,9 @@ impl Engine {
         self.watch.left(connection);
     }
 
-    /// The server stops: who waits for a change is told what is so.
+    /// The server stops: who waits for a change is told what is so, and from now on nobody may wait.
     pub fn stopping(&mut self) {
+        self.stops = true;
         let watchers = self.watch.wake();
         self.tell_watchers(watchers);
     }
@@ -77,9 +87,9 @@ impl Engine {
         self.recheck(&app, now);
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         if !group.is_listed() {
-            let was = group.standing.take().map(|standing| standing.row);
+            let was = group.standing.take();
             self.view.groups.tidy(name);
-            if was.is_some_and(|row| row.fault.is_none()) {
+            if was.as_ref().is_some_and(|was| was.up == Some(true)) {
                 self.actions.push_back(Action::Turned(app, Some(Reason::NoContainer)));
             }
             return was.is_some();
@@ -98,8 +108,10 @@ impl Engine {
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         // It has a copy of the container, which not every app is worth: the first probe makes it anew.
         group.verdict = None;
-        let (has_changed, turns) = group.stands(fault, containers, created, unix);
-        if turns && fault.is_none_or(|fault| Some(fault) != away) {
+        // Before there are facts, while Docker is away, and while it is being checked for the first time, nobody knows.
+        let is_known = self.has_facts && (away.is_none() || drained.is_some()) && fault != Some(Reason::Checking);
+        let (has_changed, turns) = group.stands(fault, is_known, containers, created, unix);
+        if turns {
             self.actions.push_back(Action::Turned(app, fault));
         }
         has_changed
@@ -135,6 +147,12 @@ impl Engine {
     #[must_use]
     pub const fn index(&self) -> u64 {
         self.watch.index
+    }
+
+    /// How far the view was trusted when stock was last taken.
+    #[must_use]
+    pub const fn told_trust(&self) -> Trust {
+        self.stock.0
     }
 
     /// How many wait for a change.

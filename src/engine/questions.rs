@@ -164,8 +164,9 @@ impl Engine {
         self.has_facts = true;
         let took = now.saturating_duration_since(list.flight.asked.at);
         self.longest = self.longest.max(took);
+        self.took = took;
         let is_blind = matches!(self.stream, Stream::Closed(_) | Stream::Opening(..));
-        let rest = if is_blind && !self.watch.is_empty() { limits::WATCHED_REST } else { self.settings.resync };
+        let rest = if is_blind && !self.watch.is_empty() { self.watched_rest() } else { self.settings.resync };
         let rest = rest.max(took.saturating_mul(limits::LIST_REST));
         let is_whole = list.flight.asked.tick > self.missed;
         self.resync_at = if is_whole { now + rest } else { now };
@@ -296,10 +297,13 @@ impl Engine {
             Line::Event(event) => {
                 self.last_event = Some((event.at, now));
                 let is_early = self.podman.is_some_and(|version| version < ApiVersion::PODMAN_TELLS_OUTCOMES);
+                // A replayed one is of some time ago, by clocks that may differ a little.
+                let age = self.unix(now).saturating_sub(Duration::from_nanos(event.at)).min(limits::REPLAY);
+                let began = now.checked_sub(age).unwrap_or(now);
                 let is_news = if is_early && !planted(Plant::BelieveAnEarlyCheck) {
-                    self.view.happened_early(event, now, self.comeback)
+                    self.view.happened_early(event, began, now, self.comeback)
                 } else {
-                    self.view.happened(event, now, self.comeback)
+                    self.view.happened(event, began, now, self.comeback)
                 };
                 if is_news {
                     count(&mut self.counts.events);

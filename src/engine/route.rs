@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::app::AppName;
 use super::watch::Query;
-use crate::duration;
+use crate::{duration, limits};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,13 @@ fn apps<'a>(query: impl Iterator<Item = Pair<'a>>) -> Result<Query, Option<&'sta
         match &*key {
             b"require" => {
                 for name in value.split(|&byte| byte == b',').filter(|name| !name.is_empty()) {
-                    asked.require.push(AppName::parse(name).ok_or(None)?);
+                    let app = AppName::parse(name).ok_or(None)?;
+                    if !asked.require.contains(&app) {
+                        asked.require.push(app);
+                    }
+                    if asked.require.len() > limits::REQUIRED {
+                        return Err(Some("require wants at most 32 apps"));
+                    }
                 }
             }
             b"index" => asked.index = Some(text.parse().map_err(|_| "index wants the number of an X-Index")?),
@@ -140,6 +146,9 @@ mod tests {
             let require = require.iter().map(|name| AppName::parse(name.as_bytes()).unwrap()).collect();
             Route::Apps(Box::new(Query { require, index, wait: Duration::from_millis(wait) }))
         };
+        let all: Vec<String> = (0..=limits::REQUIRED).map(|number| format!("app{number}")).collect();
+        let names = |count: usize| all.iter().take(count).map(String::as_str).collect::<Vec<_>>();
+        let many = |count: usize| names(count).join(",");
         let (bad_index, bad_wait) = (
             || Route::BadQuery("index wants the number of an X-Index"),
             || Route::BadQuery("wait wants a time, like 500ms, 30s, 1m, or seconds"),
@@ -151,6 +160,9 @@ mod tests {
             (&[("require", "a"), ("require", "b")], apps(&["a", "b"], None, 0)),
             (&[("require", "")], apps(&[], None, 0)),
             (&[("require", "a,,b")], apps(&["a", "b"], None, 0)),
+            (&[("require", "a,b,a"), ("require", "b")], apps(&["a", "b"], None, 0)),
+            (&[("require", &*many(limits::REQUIRED))], apps(&names(limits::REQUIRED), None, 0)),
+            (&[("require", &*many(limits::REQUIRED + 1))], Route::BadQuery("require wants at most 32 apps")),
             (&[("require", "a,(")], Route::BadName),
             (&[("index", "7"), ("wait", "30s")], apps(&[], Some(7), 30_000)),
             (&[("index", "0"), ("wait", "30")], apps(&[], Some(0), 30_000)),

@@ -162,8 +162,8 @@ impl View {
 
     // ---- Events.
 
-    /// An event was read. Says whether it was news.
-    pub fn happened(&mut self, event: &Event, now: Instant, comeback: u32) -> bool {
+    /// An event was read, of something that happened a little or some time before. Says whether it was news.
+    pub fn happened(&mut self, event: &Event, began: Instant, now: Instant, comeback: u32) -> bool {
         if matches!(event.what, What::Other | What::CheckEnded) || event.id.is_empty() {
             return false;
         }
@@ -186,7 +186,7 @@ impl View {
         }
         entry.tick = tick;
         self.unindex(slot);
-        self.apply(slot, event, now, comeback);
+        self.apply(slot, event, began, now, comeback);
         self.index(slot);
         true
     }
@@ -194,11 +194,11 @@ impl View {
     /// As [`View::happened`], for a Podman that tells of a HEALTHCHECK when it begins, with the outcome of the one before, and then that
     /// it has ended. No outcome is believed that makes a container serve; one that makes it not serve opens a question, as what was
     /// listed may be newer. What came of the check is asked for a moment after its end, once for each check.
-    pub fn happened_early(&mut self, event: &Event, now: Instant, comeback: u32) -> bool {
+    pub fn happened_early(&mut self, event: &Event, began: Instant, now: Instant, comeback: u32) -> bool {
         let tick = self.next_tick();
         let known = self.by_id.get(&event.id).copied();
         let Some((slot, entry)) = known.and_then(|slot| Some((slot, self.entries.get_mut(slot)?))) else {
-            return self.happened(event, now, comeback);
+            return self.happened(event, began, now, comeback);
         };
         match event.what {
             What::CheckEnded => {
@@ -223,10 +223,10 @@ impl View {
                 entry.is_checked = true;
                 // Down it is either way.
                 let is_worse = (entry.container.health, health) == (Health::Starting, Health::Unhealthy);
-                is_worse && self.happened(event, now, comeback)
+                is_worse && self.happened(event, began, now, comeback)
             }
             What::Created | What::Started | What::Died(_) | What::Paused | What::Unpaused | What::Renamed | What::Removed | What::Other => {
-                self.happened(event, now, comeback)
+                self.happened(event, began, now, comeback)
             }
         }
     }
@@ -246,7 +246,7 @@ impl View {
         slot
     }
 
-    fn apply(&mut self, slot: usize, event: &Event, now: Instant, comeback: u32) {
+    fn apply(&mut self, slot: usize, event: &Event, began: Instant, now: Instant, comeback: u32) {
         let Some(entry) = self.entries.get_mut(slot) else { return };
         let container = &mut entry.container;
         // One whose list is still to come keeps its question, what it is.
@@ -296,7 +296,7 @@ impl View {
         };
         entry.said = Some(Said { claim, at: now, comeback });
         match claim {
-            Claim::Alive if event.what == What::Started => self.started(slot, Some(now)),
+            Claim::Alive if event.what == What::Started => self.started(slot, (began + self.min_uptime > now).then_some(began)),
             Claim::Dead => self.started(slot, None),
             Claim::Alive | Claim::Paused | Claim::Resumed => {}
         }

@@ -32,13 +32,16 @@ pub(super) struct Watch {
     /// over a restart: nothing changes a million times a second for long.
     pub(super) index: u64,
     watchers: Vec<Watcher>,
+    /// How many may wait.
+    room: usize,
     /// The first of their dues, so that it need not be looked for each turn.
     next: Option<Instant>,
 }
 
 impl Watch {
-    pub(super) fn new(unix: Duration) -> Self {
-        Self { index: u64::try_from(unix.as_micros()).unwrap_or_default(), watchers: Vec::new(), next: None }
+    pub(super) fn new(unix: Duration, room: usize) -> Self {
+        let index = u64::try_from(unix.as_micros()).unwrap_or_default();
+        Self { index, watchers: Vec::new(), room: room.clamp(1, limits::WATCHERS), next: None }
     }
 
     /// Whether anybody waits.
@@ -54,7 +57,7 @@ impl Watch {
     /// One more waits. Gives the one who is to be answered early to make room, if there is none.
     pub(super) fn wait(&mut self, ticket: Ticket, query: Box<Query>, now: Instant) -> Option<Watcher> {
         let due = now + query.wait.min(limits::LONGEST_WAIT);
-        let early = (self.watchers.len() >= limits::WATCHERS).then(|| self.watchers.remove(0));
+        let early = (self.watchers.len() >= self.room).then(|| self.watchers.remove(0));
         self.watchers.push(Watcher { ticket, query, due });
         self.next = self.watchers.iter().map(|watcher| watcher.due).min();
         early

@@ -64,6 +64,8 @@ pub struct Inbound {
     owed: VecDeque<Owed>,
     /// The number of the next request.
     next: u32,
+    /// The request that nothing behind it is read before the reply to.
+    held: Option<u32>,
     unsent: Vec<u8>,
     sent: usize,
     hits: Hits,
@@ -92,9 +94,10 @@ impl Inbound {
     }
 
     /// Takes bytes of the client, none too: then what is stored is looked at again. Each complete request is handed to
-    /// `ask` with its number, which [`Inbound::answer`] wants back. A request that cannot be understood is the last one; its
-    /// number and fault are given back, and it is owed a reply as well.
-    pub fn feed(&mut self, bytes: &[u8], ask: impl FnMut(u32, Request<'_>)) -> Option<(u32, Bad)> {
+    /// `ask` with its number, which [`Inbound::answer`] wants back; it says whether nothing behind that request is to be read before its
+    /// reply, since that may be large or long in coming. A request that cannot be understood is the last one; its number and
+    /// fault are given back, and it is owed a reply as well.
+    pub fn feed(&mut self, bytes: &[u8], ask: impl FnMut(u32, Request<'_>) -> bool) -> Option<(u32, Bad)> {
         if self.phase != Phase::Open {
             return None;
         }
@@ -118,7 +121,7 @@ impl Inbound {
     }
 
     /// Reads requests off `bytes` as long as there are any and we may; gives the number of bytes that are done with.
-    fn understand(&mut self, bytes: &[u8], mut ask: impl FnMut(u32, Request<'_>)) -> (usize, Option<(u32, Bad)>) {
+    fn understand(&mut self, bytes: &[u8], mut ask: impl FnMut(u32, Request<'_>) -> bool) -> (usize, Option<(u32, Bad)>) {
         let mut rest = bytes;
         let mut refused = None;
         self.partial = false;
@@ -134,7 +137,7 @@ impl Inbound {
                 rest = behind;
             }
             if rest.is_empty() || !self.may_read() {
-                if !rest.is_empty() && self.phase == Phase::Open {
+                if !rest.is_empty() && self.phase == Phase::Open && self.held.is_none() {
                     self.hits.pipeline = self.hits.pipeline.wrapping_add(1);
                 }
                 break;
@@ -156,7 +159,9 @@ impl Inbound {
                         self.phase = Phase::Last;
                     }
                     let number = self.owe(head.request.method);
-                    ask(number, head.request);
+                    if ask(number, head.request) {
+                        self.held = Some(number);
+                    }
                 }
                 Err(bad) => refused = Some(self.refuse(bad, rest)),
             }
@@ -225,6 +230,7 @@ impl Inbound {
         let front = self.next.wrapping_sub(u32::try_from(self.owed.len()).unwrap_or(0));
         let place = usize::try_from(number.wrapping_sub(front)).unwrap_or(usize::MAX);
         let last = self.phase == Phase::Last && place.saturating_add(1) == self.owed.len();
+        self.held.take_if(|held| *held == number);
         let before = self.unsent().len();
         let Some(owed) = self.owed.get_mut(place) else {
             debug_assert!(false, "a reply to a request that was not made or is answered");
@@ -265,9 +271,9 @@ impl Inbound {
         Some(buffer)
     }
 
-    /// Whether another request may be read: fewer are owed, and less is unsent, than the limits say.
+    /// Whether another request may be read: fewer are owed, and less is unsent, than the limits say, and none is held.
     fn may_read(&self) -> bool {
-        self.phase == Phase::Open && self.owed.len() < limits::PIPELINE && self.unsent().len() < limits::UNSENT_BYTES
+        self.phase == Phase::Open && self.held.is_none() && self.owed.len() < limits::PIPELINE && self.unsent().len() < limits::UNSENT_BYTES
     }
 
     /// Whether bytes of the client are welcome.
@@ -358,6 +364,7 @@ mod tests {
                 let refused = inbound.feed(bytes, |number, request| {
                     paths.push(String::from_utf8(request.path.into_owned()).unwrap());
                     asked.push(number);
+                    false
                 });
                 fault = fault.or(refused.map(|(_, bad)| bad));
                 asked.extend(refused.map(|(number, _)| number));
@@ -377,6 +384,29 @@ mod tests {
         }
         let done = inbound.is_done();
         (paths, fault, done, written)
+    }
+
+    #[test]
+    fn nothing_behind_a_held_request_is_read_before_its_reply() {
+        let mut inbound = Inbound::new();
+        let mut asked = Vec::new();
+        inbound.feed(GET.repeat(3).as_bytes(), |number, _| {
+            asked.push(number);
+            number == 1
+        });
+        assert_eq!(asked, [0, 1]);
+        assert!(!inbound.has_more() && !inbound.wants_bytes());
+        inbound.answer(0, &reply(200), "D");
+        assert!(!inbound.has_more() && !inbound.wants_bytes());
+        inbound.answer(1, &reply(503), "D");
+        assert_eq!(statuses(&mut inbound), [200, 503]);
+        assert!(inbound.has_more());
+        inbound.feed(&[], |number, _| {
+            asked.push(number);
+            true
+        });
+        assert_eq!(asked, [0, 1, 2]);
+        assert_eq!(inbound.take_hits(), Hits::default(), "that is no limit");
     }
 
     #[test]
@@ -413,7 +443,7 @@ mod tests {
     #[test]
     fn replies_leave_in_the_order_of_their_requests() {
         let mut inbound = Inbound::new();
-        inbound.feed(GET.repeat(3).as_bytes(), |_, _| ());
+        inbound.feed(GET.repeat(3).as_bytes(), |_, _| false);
         inbound.answer(2, &reply(404), "D");
         inbound.answer(1, &reply(503), "D");
         assert!(inbound.unsent().is_empty());
@@ -427,18 +457,27 @@ mod tests {
     fn a_flood_is_left_lying_until_replies_leave() {
         let mut inbound = Inbound::new();
         let mut asked = Vec::new();
-        inbound.feed(GET.repeat(limits::PIPELINE + 2).as_bytes(), |number, _| asked.push(number));
+        inbound.feed(GET.repeat(limits::PIPELINE + 2).as_bytes(), |number, _| {
+            asked.push(number);
+            false
+        });
         assert_eq!(asked.len(), limits::PIPELINE);
         assert_eq!(inbound.take_hits(), Hits { pipeline: 1, ..Hits::default() });
         assert!(!inbound.wants_bytes() && !inbound.has_more());
         inbound.answer(0, &reply(200), "D");
         assert!(inbound.has_more());
-        inbound.feed(&[], |number, _| asked.push(number));
+        inbound.feed(&[], |number, _| {
+            asked.push(number);
+            false
+        });
         assert_eq!(asked.len(), limits::PIPELINE + 1);
         for number in 1..=u32::try_from(limits::PIPELINE).unwrap() {
             inbound.answer(number, &reply(200), "D");
         }
-        inbound.feed(&[], |number, _| asked.push(number));
+        inbound.feed(&[], |number, _| {
+            asked.push(number);
+            false
+        });
         assert_eq!(asked.len(), limits::PIPELINE + 2);
         assert!(inbound.stored.is_empty());
     }
@@ -447,7 +486,7 @@ mod tests {
     fn a_client_that_does_not_read_is_not_read_either() {
         let mut inbound = Inbound::new();
         let body = vec![b' '; limits::UNSENT_BYTES];
-        inbound.feed(GET.repeat(2).as_bytes(), |_, _| ());
+        inbound.feed(GET.repeat(2).as_bytes(), |_, _| false);
         inbound.answer(0, &Reply::json(200, &body), "D");
         assert!(!inbound.wants_bytes());
         assert_eq!(inbound.waiting().0, Wait::ClientToRead);
@@ -458,7 +497,7 @@ mod tests {
     #[test]
     fn a_half_closed_client_gets_what_it_is_owed() {
         let mut inbound = Inbound::new();
-        inbound.feed(GET.as_bytes(), |_, _| ());
+        inbound.feed(GET.as_bytes(), |_, _| false);
         assert_eq!(inbound.end(), None);
         assert!(!inbound.is_done());
         inbound.answer(0, &reply(200), "D");
@@ -470,14 +509,14 @@ mod tests {
     #[test]
     fn the_end_of_a_client_in_the_middle_of_a_head_is_refused_and_between_heads_is_not() {
         let mut inbound = Inbound::new();
-        inbound.feed(b"GET /a HT", |_, _| ());
+        inbound.feed(b"GET /a HT", |_, _| false);
         assert_eq!(inbound.end(), Some((0, Bad::CutShort)));
         let mut inbound = Inbound::new();
-        inbound.feed(b"\r\n", |_, _| ());
+        inbound.feed(b"\r\n", |_, _| false);
         assert_eq!(inbound.end(), None);
         assert!(inbound.is_over());
         let mut inbound = Inbound::new();
-        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", |_, _| ());
+        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", |_, _| false);
         assert_eq!(inbound.end(), None, "the request was complete, only its body was not");
     }
 
@@ -485,11 +524,11 @@ mod tests {
     fn each_wait_begins_anew_with_its_request_and_not_with_a_byte() {
         let mut inbound = Inbound::new();
         assert_eq!(inbound.waiting(), (Wait::Request, 0));
-        inbound.feed(b"\r\n", |_, _| ());
+        inbound.feed(b"\r\n", |_, _| false);
         assert_eq!(inbound.waiting(), (Wait::Request, 0));
-        inbound.feed(b"GET /a", |_, _| ());
+        inbound.feed(b"GET /a", |_, _| false);
         assert_eq!(inbound.waiting(), (Wait::RestOfRequest, 0));
-        inbound.feed(b" HTTP/1.1\r\nHost: h\r\n\r\nGET", |_, _| ());
+        inbound.feed(b" HTTP/1.1\r\nHost: h\r\n\r\nGET", |_, _| false);
         assert_eq!(inbound.waiting(), (Wait::Us, 1));
         inbound.answer(0, &reply(200), "D");
         assert_eq!(inbound.waiting(), (Wait::ClientToRead, 1));
@@ -509,7 +548,7 @@ mod tests {
     #[test]
     fn a_late_body_ends_the_connection_without_a_second_reply() {
         let mut inbound = Inbound::new();
-        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", |_, _| ());
+        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", |_, _| false);
         inbound.answer(0, &reply(405), "D");
         statuses(&mut inbound);
         assert_eq!(inbound.waiting(), (Wait::RestOfRequest, 1));
@@ -522,7 +561,7 @@ mod tests {
         let mut inbound = Inbound::new();
         let mut buffer = Vec::with_capacity(1000);
         let mine = buffer.as_ptr();
-        inbound.feed(GET.repeat(2).as_bytes(), |_, _| ());
+        inbound.feed(GET.repeat(2).as_bytes(), |_, _| false);
         inbound.lend(&mut buffer);
         inbound.answer(0, &reply(200), "D");
         let mut other = Vec::with_capacity(10);
@@ -539,8 +578,8 @@ mod tests {
     #[test]
     fn an_idle_connection_holds_no_buffer() {
         let mut inbound = Inbound::new();
-        inbound.feed(b"GET /a HTTP/1.1\r\n", |_, _| ());
-        inbound.feed(b"Host: h\r\n\r\n", |_, _| ());
+        inbound.feed(b"GET /a HTTP/1.1\r\n", |_, _| false);
+        inbound.feed(b"Host: h\r\n\r\n", |_, _| false);
         inbound.answer(0, &reply(200), "D");
         statuses(&mut inbound);
         assert_eq!(inbound.stored.capacity() + inbound.unsent.capacity(), 0);

@@ -53,15 +53,15 @@ pub struct Reply<'a> {
     pub kind: Kind,
     /// Its body, which HEAD and OPTIONS leave out.
     pub body: &'a [u8],
-    /// A field with a number.
-    pub number: Option<(Field, u64)>,
+    /// Fields with numbers.
+    pub numbers: [Option<(Field, u64)>; 2],
 }
 
 impl<'a> Reply<'a> {
     /// JSON.
     #[must_use]
     pub const fn json(status: u16, body: &'a [u8]) -> Self {
-        Self { status, kind: Kind::Json, body, number: None }
+        Self { status, kind: Kind::Json, body, numbers: [None; 2] }
     }
 }
 
@@ -73,8 +73,10 @@ impl Reply<'_> {
         let body = if is_options || method == Method::Head { &[] } else { self.body };
         // An answer to OPTIONS has no body and has to say so (RFC 9110 section 9.3.7).
         let length = if is_options { 0 } else { self.body.len() };
-        let (mut digits, mut numeral) = ([0; 20], [0; 20]);
-        let (field, number) = self.number.map_or((&b""[..], &b""[..]), |(field, number)| (field.start(), decimal(number, &mut numeral)));
+        let (mut digits, mut one, mut other) = ([0; 20], [0; 20], [0; 20]);
+        let [first, second] = self.numbers;
+        let first = first.map(|(field, number)| (field.start(), decimal(number, &mut one))).unwrap_or_default();
+        let second = second.map(|(field, number)| (field.start(), decimal(number, &mut other))).unwrap_or_default();
         // A head is put together for each probe, so by copying alone, and in few parts: `write!` costs as much as all else that is
         // done for one.
         let parts = [
@@ -82,8 +84,10 @@ impl Reply<'_> {
             date.as_bytes(),
             if is_options || self.status == 405 { ALLOW.as_bytes() } else { b"" },
             if length > 0 { self.kind.field().as_bytes() } else { b"" },
-            field,
-            number,
+            first.0,
+            first.1,
+            second.0,
+            second.1,
             b"\r\nContent-Length: ",
             decimal(length as u64, &mut digits),
             if close { b"\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" } else { b"\r\nCache-Control: no-store\r\n\r\n" },
@@ -164,15 +168,13 @@ mod tests {
 
     #[test]
     fn what_can_be_waited_for_has_a_number_and_so_has_when_to_ask_again() {
-        let head = |field, number| {
-            let mut out = Vec::new();
-            Reply { number: Some((field, number)), ..Reply::json(200, b"{}") }.write(Method::Get, "D", false, &mut out);
-            String::from_utf8(out).unwrap()
-        };
-        let index = head(Field::Index, 1_795_378_133_463_202);
-        assert_eq!(index.lines().filter(|line| *line == "X-Index: 1795378133463202").count(), 1, "{index}");
-        let retry = head(Field::RetryAfter, 1800);
-        assert_eq!(retry.lines().filter(|line| *line == "Retry-After: 1800").count(), 1, "{retry}");
+        let mut out = Vec::new();
+        let numbers = [Some((Field::Index, 1_795_378_133_463_202)), Some((Field::RetryAfter, 1800))];
+        Reply { numbers, ..Reply::json(503, b"{}") }.write(Method::Get, "D", false, &mut out);
+        let head = String::from_utf8(out).unwrap();
+        for line in ["X-Index: 1795378133463202", "Retry-After: 1800", "Content-Length: 2"] {
+            assert_eq!(head.lines().filter(|other| *other == line).count(), 1, "{head}");
+        }
     }
 
     #[test]

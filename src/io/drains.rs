@@ -87,8 +87,9 @@ impl Folder {
                 changed = true;
                 info!("{}", known.drain.sentence(name));
             }
+            // The clock can be set back.
+            changed |= former.is_some_and(|former| former.over != known.over);
             if known.over && former.is_none_or(|former| !former.over) {
-                changed = true;
                 info!("{} no more: its time is over", drain::claim(name));
             }
             if let Some(wrong) = known.wrong.as_ref().filter(|&wrong| former.and_then(|former| former.wrong.as_ref()) != Some(wrong)) {

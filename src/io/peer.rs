@@ -55,6 +55,8 @@ pub(super) struct Socket {
     writable: bool,
     /// The poll has seen the other side's end; only a read tells what came before it.
     ended: bool,
+    /// The poll has seen the connection fail: for who is not read from at present.
+    failed: bool,
     connected: bool,
 }
 
@@ -68,7 +70,7 @@ pub(super) enum Got {
 impl Socket {
     /// A connection that may be written to, and from which nothing is known to have come.
     pub(super) const fn new(stream: Stream, connected: bool) -> Self {
-        Self { stream, readable: false, writable: connected, ended: false, connected }
+        Self { stream, readable: false, writable: connected, ended: false, failed: false, connected }
     }
 
     pub(super) const fn stream_mut(&mut self) -> &mut Stream {
@@ -81,6 +83,12 @@ impl Socket {
         self.readable |= event.is_readable() || over;
         self.writable |= event.is_writable() || over;
         self.ended |= over;
+        self.failed |= event.is_error();
+    }
+
+    /// Whether the connection is known to have failed.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed
     }
 
     pub(super) const fn is_readable(&self) -> bool {

@@ -15,7 +15,7 @@
 //! writes, `close_client` and `close_flight` alone end a peer, `perform` alone makes deeds of actions.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
@@ -33,7 +33,7 @@ use crate::answers::{self, Words};
 use crate::check;
 use crate::config::{Address, Config, Listen};
 use crate::docker::{ApiVersion, Exchange, Question};
-use crate::engine::route::route;
+use crate::engine::route::{Route, route};
 use crate::engine::watch::Query;
 use crate::engine::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Reason, Settings, Ticket, Verdict};
 use crate::http::reply::{Field, Kind};
@@ -104,6 +104,8 @@ impl Server {
             docker_health: config.docker_health,
             min_uptime: config.min_uptime,
             apps: config.apps.clone(),
+            // The others are for probes.
+            watchers: config.max_clients / 4,
             check: check.is_some().then(|| CheckSettings {
                 interval: config.check_interval,
                 timeout: config.check_timeout,
@@ -159,7 +161,7 @@ impl Server {
         while !self.is_done() {
             match self.poll.poll(&mut events, Some(self.patience())) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => events.clear(),
                 Err(error) => return Err(error),
             }
             self.clock.read();
@@ -453,12 +455,11 @@ impl Server {
                     id.to_usize(),
                     request.path.get(..200).unwrap_or(&request.path).escape_ascii()
                 );
-                engine.asked(
-                    ticket,
-                    route(&config.prefix, &request.path, pairs(request.query), request.method.reads()),
-                    !*extra,
-                    clock.now(),
-                );
+                let route = route(&config.prefix, &request.path, pairs(request.query), request.method.reads());
+                // Its answer is the largest there is, and may be held back for a while.
+                let holds = matches!(route, Route::Apps(_));
+                engine.asked(ticket, route, !*extra, clock.now());
+                holds
             };
             let refused = if *share == 0 {
                 let more = inbound.has_more() || inbound.wants_bytes() && socket.is_readable();
@@ -466,7 +467,7 @@ impl Server {
             } else if inbound.has_more() {
                 inbound.feed(&[], ask)
             } else if !inbound.wants_bytes() {
-                return Ok(Round::Waits);
+                return if socket.has_failed() { Err(ErrorKind::ConnectionReset.into()) } else { Ok(Round::Waits) };
             } else {
                 match socket.read(scratch)? {
                     Got::Nothing => return Ok(Round::Waits),
@@ -567,8 +568,8 @@ impl Server {
         let Self { words, body, peers, list, spare, clock, traffic, .. } = self;
         empty(body);
         let status = words.answer(answer, body);
-        let number = answer.retry_after().map(|seconds| (Field::RetryAfter, seconds));
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { number, ..Reply::json(status, body) });
+        let numbers = [answer.retry_after().map(|seconds| (Field::RetryAfter, seconds)), None];
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { numbers, ..Reply::json(status, body) });
     }
 
     /// The present verdict on an app, written once for all who ask until it changes.
@@ -595,17 +596,20 @@ impl Server {
         let Self { engine, words, body, peers, list, spare, clock, traffic, apps, .. } = self;
         let index = engine.index();
         if apps.0 != index {
-            *apps = (index, Words::apps(engine.trust(clock.now()), &engine.rows()));
+            *apps = (index, Words::apps(engine.told_trust(), &engine.rows()));
         }
+        let mut retry_after = None;
         let reply = match engine.first_down(&query.require, clock.now()) {
             None => Reply::json(200, &apps.1),
             Some(answer) => {
                 empty(body);
                 words.answer(&answer, body);
+                retry_after = answer.retry_after();
                 Reply::json(503, body)
             }
         };
-        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { number: Some((Field::Index, index)), ..reply });
+        let numbers = [Some((Field::Index, index)), retry_after.map(|seconds| (Field::RetryAfter, seconds))];
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { numbers, ..reply });
     }
 
     fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {

@@ -141,7 +141,8 @@ impl Talk {
     }
 
     fn may_read(&self) -> bool {
-        !self.stopped && self.owed() < limits::PIPELINE && self.inbound.unsent().len() < limits::UNSENT_BYTES
+        let held = self.asked.iter().any(|asked| asked.reply.is_none() && holds(asked));
+        !self.stopped && !held && self.owed() < limits::PIPELINE && self.inbound.unsent().len() < limits::UNSENT_BYTES
     }
 
     /// Answers the n-th, counted round, of those that wait.
@@ -214,6 +215,7 @@ impl Talk {
         let refused = self.inbound.feed(bytes, |number, request| {
             assert_eq!(number as usize, asked.len());
             asked.push(Asked { request: Ok((request.method, request.path.into_owned())), reply: None });
+            asked.last().is_some_and(holds)
         });
 
         let understood = self.asked.iter().filter_map(|asked| asked.request.as_ref().ok());
@@ -287,4 +289,9 @@ fn body(number: usize, length: usize) -> Vec<u8> {
     let mut body = format!("number {number}.").into_bytes();
     body.resize(length, b' ');
     body
+}
+
+/// Whether nothing behind that request is read before its reply.
+fn holds(asked: &Asked) -> bool {
+    asked.request.as_ref().is_ok_and(|(_, path)| path.len() % 4 == 3)
 }

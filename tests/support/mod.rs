@@ -604,7 +604,8 @@ impl FakeDocker {
     pub fn event(&self, action: &str, name: &str, attributes: &str) {
         static CLOCK: AtomicUsize = AtomicUsize::new(0);
         let id = container_id(name);
-        let nanos = 1_795_378_133_000_000_000 + CLOCK.fetch_add(1, Ordering::SeqCst);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+        let nanos = now + CLOCK.fetch_add(1, Ordering::SeqCst) as u128;
         let comma = if attributes.is_empty() { "" } else { "," };
         self.send_line(&format!(
             r#"{{"status":"{action}","id":"{id}","from":"python36e:1.1","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"python36e:1.1","name":"{name}"{comma}{attributes}}}}},"scope":"local","time":{},"timeNano":{nanos}}}"#,

@@ -198,6 +198,8 @@ struct World<'a> {
     answers: u64,
     /// Who asks about all apps, and has no answer yet.
     surveys: Vec<Survey>,
+    /// So many of them were told nothing new early, since others wanted to wait.
+    early: u64,
     /// What was told of all apps after the last turn, and its index.
     overview: (u64, Trust, Vec<(String, Row)>),
 }
@@ -222,6 +224,7 @@ impl<'a> World<'a> {
             docker_health: DockerHealth::Respect,
             min_uptime: Duration::ZERO,
             apps: Vec::new(),
+            watchers: 3,
             check: is_checked.then(|| CheckSettings {
                 interval: Duration::from_secs(2),
                 timeout: CHECK_TIMEOUT,
@@ -261,6 +264,7 @@ impl<'a> World<'a> {
             drains: BTreeMap::new(),
             answers: 0,
             surveys: Vec::new(),
+            early: 0,
             overview: (EPOCH / 1000, Trust::Blind, Vec::new()),
         }
     }

@@ -65,7 +65,7 @@ fn a_probe_of_a_live_view_allocates_nothing() {
     thread::spawn(move || {
         let Ok(Command::Serve(config, _)) = config::parse(args, |_| None) else { panic!("it would not serve") };
         let addresses = config.listen();
-        let server = Server::new(*config, &addresses, 1).unwrap();
+        let server = Server::new(*config, &addresses, Vec::new(), 1).unwrap();
         IS_COUNTED.set(true);
         server.run().unwrap();
     });

@@ -10,6 +10,7 @@
 //! | `deadlines` | an index over everybody's due time |
 //! | `clock`     | the only clock |
 //! | `logfile`   | the log, on stderr or in a file that can be reopened |
+//! | `systemd`   | inherited listeners, readiness, watchdog |
 
 pub mod clock;
 pub mod deadlines;
@@ -18,5 +19,6 @@ pub mod logfile;
 mod peer;
 pub mod server;
 pub mod sock;
+pub mod systemd;
 
 pub use server::Server;

@@ -27,7 +27,8 @@ use super::deadlines::{Deadlines, Due};
 use super::listen::{self, Accepted, Listening};
 use super::logfile;
 use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
-use super::sock::Stream;
+use super::sock::{Listener, Stream};
+use super::systemd::{self, Supervisor};
 use crate::answers::{self, Words};
 use crate::config::{Address, Config, Listen};
 use crate::docker::{ApiVersion, Exchange, Question};
@@ -74,21 +75,22 @@ pub struct Server {
     traffic: Traffic,
     /// When a full house was last said in the log.
     said_full: Option<Instant>,
+    supervisor: Option<Supervisor>,
     config: Config,
     words: Words,
 }
 
 impl Server {
-    /// A server that listens, and has not begun to serve.
+    /// A server that listens, also where it has been listened for it, and has not begun to serve.
     ///
     /// # Errors
     /// One line that says what is wrong.
-    pub fn new(config: Config, addresses: &[Listen], seed: u64) -> Result<Self, String> {
+    pub fn new(config: Config, addresses: &[Listen], inherited: Vec<Listener>, seed: u64) -> Result<Self, String> {
         let fail = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
         let poll = Poll::new().map_err(fail("poll"))?;
         let mut signals = Signals::new([libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(fail("take signals"))?;
         poll.registry().register(&mut signals, Token(SIGNALS), Interest::READABLE).map_err(fail("poll signals"))?;
-        let listeners = listen::listen(addresses, poll.registry(), FIRST_LISTENER)?;
+        let listeners = listen::listen(addresses, inherited, poll.registry(), FIRST_LISTENER)?;
         let clock = Clock::new();
         let settings = Settings {
             docker_timeout: config.docker_timeout,
@@ -125,9 +127,18 @@ impl Server {
             stops_at: None,
             traffic: Traffic::default(),
             said_full: None,
+            supervisor: None,
             config,
             words,
         })
+    }
+
+    /// Tells the one who started this process how it does, if he wants to know.
+    pub fn report_to(&mut self, environment: impl Fn(&str) -> Option<String>) {
+        match Supervisor::find(environment, std::process::id(), self.clock.now()) {
+            Ok(supervisor) => self.supervisor = supervisor,
+            Err(wrong) => warn!("{wrong}"),
+        }
     }
 
     /// Serves until a signal says to stop, and then until everybody has what they are owed.
@@ -137,6 +148,7 @@ impl Server {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         self.work();
+        self.report();
         while !self.is_done() {
             match self.poll.poll(&mut events, self.patience()) {
                 Ok(()) => {}
@@ -169,6 +181,7 @@ impl Server {
             self.work();
             self.accept();
             self.work();
+            self.report();
         }
         info!("stopped clients={}", self.traffic.clients);
         Ok(())
@@ -181,8 +194,20 @@ impl Server {
             return Some(Duration::ZERO);
         }
         let now = self.clock.now();
-        let next = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at].into_iter().flatten().min();
+        let report = self.supervisor.as_ref().and_then(|supervisor| supervisor.next_due(self.engine.index()));
+        let others = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at, report];
+        let next = others.into_iter().flatten().min();
         next.map(|at| at.saturating_duration_since(now))
+    }
+
+    /// Tells systemd what is new, once a turn is over.
+    fn report(&mut self) {
+        let Self { supervisor: Some(supervisor), engine, clock, .. } = self else { return };
+        let now = clock.now();
+        supervisor.tend(now, engine.has_heard(), engine.index(), || {
+            let (up, down) = engine.tally();
+            systemd::status(up, down, engine.trust(now))
+        });
     }
 
     fn is_done(&self) -> bool {
@@ -222,6 +247,9 @@ impl Server {
             self.accept();
         }
         self.engine.stopping();
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.stopping();
+        }
         info!("stopping clients={} patience={}", self.traffic.clients, humantime::format_duration(patience));
         let clients: Vec<Id> = self.peers.iter().filter(|(_, peer)| matches!(peer.role, Role::Client(_))).map(|(id, _)| id).collect();
         for &id in &clients {

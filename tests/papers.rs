@@ -53,6 +53,24 @@ fn the_man_page_has_the_table_of_options() {
 }
 
 #[test]
+fn the_chinese_readme_has_the_same_sections_flags_and_defaults() {
+    let readme = paper("packaging/doc/README.zh-CN.md");
+    let start = |line: &str| line.split('|').take(3).collect::<Vec<_>>().join("|");
+    let rows = |text: &str| text.lines().filter(|line| line.starts_with("| `-")).map(start).collect::<Vec<_>>();
+    let original = paper("README.md");
+    assert_eq!(rows(&readme), rows(&original));
+    // Which section was forgotten, a person sees.
+    let sections = |text: &str| {
+        text.lines()
+            .filter_map(|line| line.split_once("# "))
+            .filter(|(level, _)| level.chars().all(|c| c == '#'))
+            .map(|(level, _)| level.len())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sections(&readme), sections(&original));
+}
+
+#[test]
 fn the_readme_gives_a_reason_for_each_dependency() {
     let (readme, manifest) = (paper("README.md"), paper("Cargo.toml"));
     let dependencies = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n\n").next().unwrap();

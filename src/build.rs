@@ -4,13 +4,16 @@ use std::process::Command;
 
 #[expect(clippy::disallowed_methods, reason = "Cargo speaks to a build script through the environment")]
 fn main() {
-    let git = Command::new("git").args(["rev-parse", "--short=10", "HEAD"]).output();
-    let commit = git.ok().filter(|output| output.status.success()).and_then(|output| String::from_utf8(output.stdout).ok());
-    println!("cargo:rustc-env=COMMIT={}", commit.as_deref().map_or("unknown", str::trim));
+    println!("cargo:rustc-env=COMMIT={}", git(&["rev-parse", "--short=10", "HEAD"]).as_deref().unwrap_or("unknown"));
     println!("cargo:rustc-env=TARGET={}", std::env::var("TARGET").as_deref().unwrap_or("unknown"));
     println!("cargo:rerun-if-changed=src/build.rs");
-    // Written with each commit and checkout; without it (a tarball) there is nothing to notice.
-    if std::path::Path::new(".git/logs/HEAD").exists() {
-        println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    // Written with each commit and checkout; without it (a tarball) there is nothing to notice. In a worktree it is elsewhere.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| std::path::Path::new(log).exists()) {
+        println!("cargo:rerun-if-changed={log}");
     }
+}
+
+fn git(args: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }

@@ -225,3 +225,10 @@ pub const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Between two log lines about the same limit, however often it is hit in between.
 pub const LOG_PAUSE: Duration = Duration::from_mins(1);
+
+/// How long systemd waits at most for us to be ready: Docker's first answer is worth waiting for, so that whoever starts behind us
+/// finds it known, but a Docker that hangs must not hold the start of a host.
+pub const READY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two words about how we do to systemd, which writes each to its bus.
+pub const STATUS_PAUSE: Duration = Duration::from_secs(1);

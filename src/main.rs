@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use container_healthcheck::cli::{self, Caller};
 use container_healthcheck::config::{self, Command, Config, Errand, NAME};
-use container_healthcheck::io::{Server, logfile};
+use container_healthcheck::io::{Server, logfile, systemd};
 use container_healthcheck::limits;
 use log::{error, info, warn};
 use rlimit::Resource;
@@ -71,12 +71,7 @@ fn serve(mut config: Config, warnings: &[String], journal: bool) -> ExitCode {
     config.max_clients = descriptors_for(config.max_clients);
     // It only has to differ from host to host: what the standard library seeds its hash maps with will do.
     let seed = std::hash::RandomState::new().build_hasher().finish();
-    let addresses = config.listen();
-    let ended = match Server::new(config, &addresses, seed) {
-        Ok(server) => server.run().map_err(|error| format!("cannot poll: {error}")),
-        Err(wrong) => Err(wrong),
-    };
-    match ended {
+    match listen_and_run(config, seed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
             error!("{wrong}");
@@ -87,6 +82,20 @@ fn serve(mut config: Config, warnings: &[String], journal: bool) -> ExitCode {
             ExitCode::from(SYSTEM)
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the environment is read here and handed on")]
+fn listen_and_run(config: Config, seed: u64) -> Result<(), String> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let inherited = systemd::listeners(environment, std::process::id())?;
+    // Whoever passes listeners on has said where.
+    let addresses = if inherited.is_empty() { config.listen() } else { Vec::new() };
+    if addresses.is_empty() {
+        info!("listeners passed by systemd={}: -port and -bind do not count", inherited.len());
+    }
+    let mut server = Server::new(config, &addresses, inherited, seed)?;
+    server.report_to(environment);
+    server.run().map_err(|error| format!("cannot poll: {error}"))
 }
 
 /// Raises the limit of open files to what so many clients need; gives as many as there can be.

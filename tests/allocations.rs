@@ -94,7 +94,7 @@ fn count_those_of_probes(more: &[&str]) {
     thread::spawn(move || {
         let Ok(Command::Serve(config, _)) = config::parse(args, |_| None) else { panic!("it would not serve") };
         let addresses = config.listen();
-        let server = Server::new(*config, &addresses, 1).unwrap();
+        let server = Server::new(*config, &addresses, Vec::new(), 1).unwrap();
         SERVER.set(counted);
         server.run().unwrap();
     });

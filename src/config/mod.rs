@@ -34,6 +34,10 @@ pub const NAME: &str = "container-healthcheck";
 /// Before the name of each flag, in capitals, to make its environment variable.
 const ENVIRONMENT: &str = "CONTAINER_HEALTHCHECK_";
 
+/// What whoever comes from there has to know.
+const OLD_TOOL_DIFFERS: &str = "the options of version 1.0.2 are in use, which differed: this one listens on 127.0.0.1 and ::1 only (-bind 0.0.0.0 for \
+    all addresses), answers 503 and 404 where that said 500, takes names of apps exactly, and checks apps through Nginx if -ngx-port is given";
+
 /// Where a server listens or can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -288,7 +292,14 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
                 .into(),
         );
     }
+    warnings.extend(is_of_the_old_tool(&given).then(|| OLD_TOOL_DIFFERS.to_owned()));
     Ok(Command::Serve(Box::new(config), warnings))
+}
+
+/// Whether somebody has replaced version 1.0.2 and kept its options: its package gave five, of which one or two may have been edited out.
+fn is_of_the_old_tool(given: &[&Flag]) -> bool {
+    let old = ["level", "prefix", "port", "ngx-port", "logpath"];
+    given.iter().all(|flag| old.contains(&flag.name)) && old.iter().filter(|old| given.iter().any(|flag| flag.name == **old)).count() >= 3
 }
 
 fn find(name: &str) -> Result<&'static Flag, String> {
@@ -350,7 +361,11 @@ mod tests {
         let (config, warnings) = parsed(&old.split(' ').collect::<Vec<_>>(), &[]).unwrap();
         let want = Config { nginx_port: Some(8010), log_folder: Some("/var/log/container-healthcheck".into()), ..Config::default() };
         assert_eq!(config, want);
-        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(warnings, [OLD_TOOL_DIFFERS]);
+        let differs = |args: &str| parsed(&args.split(' ').collect::<Vec<_>>(), &[]).unwrap().1.iter().any(|line| line == OLD_TOOL_DIFFERS);
+        assert!(differs("-port 4246 -level debug -logpath=/var/log/x") && differs("-prefix / -ngx-port 80 -level debug -level info"));
+        assert!(!differs("-port 80 -level debug") && !differs("-port 80 -port 81 -port 82"));
+        assert!(!differs(&format!("{old} -bind 0.0.0.0")), "who has read it need not read it again");
     }
 
     #[test]

@@ -385,6 +385,12 @@ impl Engine {
         }
     }
 
+    /// Whether anything has been heard of Docker, good or bad.
+    #[must_use]
+    pub fn has_heard(&self) -> bool {
+        self.contact.last().is_some()
+    }
+
     /// How far the view is trusted at present.
     #[must_use]
     pub fn trust(&self, now: Instant) -> Trust {

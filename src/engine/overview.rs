@@ -125,6 +125,13 @@ impl Engine {
         rows
     }
 
+    /// How many apps are up, and how many are not.
+    #[must_use]
+    pub fn tally(&self) -> (usize, usize) {
+        let up = self.view.groups.rows().filter(|(_, row)| row.fault.is_none()).count();
+        (up, self.view.groups.rows().count().saturating_sub(up))
+    }
+
     /// What is wrong with the first of these apps that is not up.
     pub fn first_down(&mut self, apps: &[AppName], now: Instant) -> Option<Answer> {
         let (unix, is_down) = (self.unix(now).as_secs(), self.trust(now) == Trust::Down);

@@ -59,12 +59,15 @@ impl Listening {
     }
 }
 
-/// Listens everywhere, with tokens from `first` on.
+/// Listens at those addresses, and goes on with those who listen already, with tokens from `first` on.
 ///
 /// # Errors
 /// One line that names the address.
-pub fn listen(addresses: &[Listen], registry: &Registry, first: usize) -> Result<Vec<Listening>, String> {
-    let mut all: Vec<Listening> = Vec::new();
+pub fn listen(addresses: &[Listen], inherited: Vec<Listener>, registry: &Registry, first: usize) -> Result<Vec<Listening>, String> {
+    let mut all = Vec::new();
+    for listener in inherited {
+        add(&mut all, listener, registry, first)?;
+    }
     let mut bound: Vec<Address> = Vec::new();
     // `::` takes the connections of `0.0.0.0` too, but not the other way round, so it comes first.
     let takes_both =
@@ -78,17 +81,19 @@ pub fn listen(addresses: &[Listen], registry: &Registry, first: usize) -> Result
             Err(error) if error.kind() == ErrorKind::AddrInUse && is_taken_by_ours(address, &bound) => continue,
             Err(error) => return Err(format!("cannot listen on {address}: {error}{}", hint(&error))),
         };
-        let mut listening = Listening { listener, ready: true };
-        let token = Token(first.saturating_add(all.len()));
-        registry
-            .register(listening.listener.source(), token, Interest::READABLE)
-            .map_err(|error| format!("cannot poll {address}: {error}"))?;
-        // For port 0 only this tells.
-        info!("listening address={}", listening.listener.address().as_ref().unwrap_or(address));
+        add(&mut all, listener, registry, first)?;
         bound.push(address.clone());
-        all.push(listening);
     }
     Ok(all)
+}
+
+fn add(all: &mut Vec<Listening>, mut listener: Listener, registry: &Registry, first: usize) -> Result<(), String> {
+    let wrong = |error| format!("cannot poll a listener: {error}");
+    registry.register(listener.source(), Token(first.saturating_add(all.len())), Interest::READABLE).map_err(wrong)?;
+    // For port 0 only this tells.
+    info!("listening address={}", listener.address().map_err(wrong)?);
+    all.push(Listening { listener, ready: true });
+    Ok(())
 }
 
 fn is_not_here(error: &io::Error) -> bool {

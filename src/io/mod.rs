@@ -11,6 +11,7 @@
 //! | `clock`     | the only clock |
 //! | `drains`    | the folder of drains |
 //! | `logfile`   | the log, on stderr or in a file that can be reopened |
+//! | `systemd`   | inherited listeners, readiness, watchdog |
 
 pub mod clock;
 pub mod deadlines;
@@ -20,5 +21,6 @@ pub mod logfile;
 mod peer;
 pub mod server;
 pub mod sock;
+pub mod systemd;
 
 pub use server::Server;

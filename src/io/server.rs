@@ -28,7 +28,8 @@ use super::drains::Folder;
 use super::listen::{self, Accepted, Listening};
 use super::logfile;
 use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
-use super::sock::Stream;
+use super::sock::{Listener, Stream};
+use super::systemd::{self, Supervisor};
 use crate::answers::{self, Words};
 use crate::check;
 use crate::config::{Address, Config, Listen};
@@ -79,21 +80,22 @@ pub struct Server {
     traffic: Traffic,
     /// When a full house was last said in the log.
     said_full: Option<Instant>,
+    supervisor: Option<Supervisor>,
     config: Config,
     words: Words,
 }
 
 impl Server {
-    /// A server that listens, and has not begun to serve.
+    /// A server that listens, also where it has been listened for it, and has not begun to serve.
     ///
     /// # Errors
     /// One line that says what is wrong.
-    pub fn new(config: Config, addresses: &[Listen], seed: u64) -> Result<Self, String> {
+    pub fn new(config: Config, addresses: &[Listen], inherited: Vec<Listener>, seed: u64) -> Result<Self, String> {
         let fail = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
         let poll = Poll::new().map_err(fail("poll"))?;
         let mut signals = Signals::new([libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(fail("take signals"))?;
         poll.registry().register(&mut signals, Token(SIGNALS), Interest::READABLE).map_err(fail("poll signals"))?;
-        let listeners = listen::listen(addresses, poll.registry(), FIRST_LISTENER)?;
+        let listeners = listen::listen(addresses, inherited, poll.registry(), FIRST_LISTENER)?;
         let clock = Clock::new();
         let check = config.check();
         let settings = Settings {
@@ -145,9 +147,18 @@ impl Server {
             stops_at: None,
             traffic: Traffic::default(),
             said_full: None,
+            supervisor: None,
             config,
             words,
         })
+    }
+
+    /// Tells the one who started this process how it does, if he wants to know.
+    pub fn report_to(&mut self, environment: impl Fn(&str) -> Option<String>) {
+        match Supervisor::find(environment, std::process::id(), self.clock.now()) {
+            Ok(supervisor) => self.supervisor = supervisor,
+            Err(wrong) => warn!("{wrong}"),
+        }
     }
 
     /// Serves until a signal says to stop, and then until everybody has what they are owed.
@@ -158,6 +169,7 @@ impl Server {
         let mut events = Events::with_capacity(256);
         self.look_at_drains();
         self.work();
+        self.report();
         while !self.is_done() {
             match self.poll.poll(&mut events, Some(self.patience())) {
                 Ok(()) => {}
@@ -191,6 +203,7 @@ impl Server {
             self.work();
             self.accept();
             self.work();
+            self.report();
         }
         info!("stopped clients={}", self.traffic.clients);
         Ok(())
@@ -203,9 +216,20 @@ impl Server {
             return Duration::ZERO;
         }
         let now = self.clock.now();
-        let others = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at];
+        let report = self.supervisor.as_ref().and_then(|supervisor| supervisor.next_due(self.engine.index()));
+        let others = [self.deadlines.next(), self.engine.next_deadline(now), self.accept_again, self.stops_at, report];
         let next = others.into_iter().flatten().fold(self.drains_at, Instant::min);
         next.saturating_duration_since(now)
+    }
+
+    /// Tells systemd what is new, once a turn is over.
+    fn report(&mut self) {
+        let Self { supervisor: Some(supervisor), engine, clock, .. } = self else { return };
+        let now = clock.now();
+        supervisor.tend(now, engine.has_heard(), engine.index(), || {
+            let (up, down) = engine.tally();
+            systemd::status(up, down, engine.trust(now))
+        });
     }
 
     fn is_done(&self) -> bool {
@@ -245,6 +269,9 @@ impl Server {
             self.accept();
         }
         self.engine.stopping();
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.stopping();
+        }
         info!("stopping clients={} patience={}", self.traffic.clients, humantime::format_duration(patience));
         let clients: Vec<Id> = self.peers.iter().filter(|(_, peer)| matches!(peer.role, Role::Client(_))).map(|(id, _)| id).collect();
         for &id in &clients {

@@ -121,8 +121,15 @@ impl Source for Stream {
 pub enum Listener {
     /// On TCP.
     Tcp(TcpListener),
-    /// On a Unix socket, whose file goes with it.
-    Unix(UnixListener, PathBuf),
+    /// On a Unix socket, whose file goes with it if it is ours and not of whoever passed it on.
+    Unix {
+        /// Itself.
+        listener: UnixListener,
+        /// Its file.
+        path: PathBuf,
+        /// Whether we have made that.
+        is_ours: bool,
+    },
 }
 
 impl Listener {
@@ -142,7 +149,7 @@ impl Listener {
             }
             other => other?,
         };
-        let listener = Self::Unix(listener, path.clone());
+        let listener = Self::Unix { listener, path: path.clone(), is_ours: true };
         // As open as a TCP port of this host, whatever the umask; who is to be kept out is kept out by the folder.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
         Ok(listener)
@@ -155,7 +162,7 @@ impl Listener {
     pub fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Self::Unix(_, path) => Ok(Address::Unix(path.clone())),
+            Self::Unix { path, .. } => Ok(Address::Unix(path.clone())),
         }
     }
 
@@ -172,7 +179,7 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Ok(Stream::Tcp(stream))
             }
-            Self::Unix(listener, _) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Self::Unix { listener, .. } => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
         }
     }
 
@@ -180,14 +187,14 @@ impl Listener {
     pub fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Tcp(listener) => listener,
-            Self::Unix(listener, _) => listener,
+            Self::Unix { listener, .. } => listener,
         }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
+        if let Self::Unix { path, is_ours: true, .. } = self {
             // If somebody was quicker there is nothing to remove.
             let _ = fs::remove_file(path);
         }

@@ -176,7 +176,13 @@ impl Daemon {
 
     /// As [`Daemon::spawn`], with its log in that file.
     pub fn spawn_with_log(mut command: Command, log_file: Option<PathBuf>) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::null());
+        Self::spawn_as_it_is(command, log_file)
+    }
+
+    /// As [`Daemon::spawn_with_log`], with the stdin that the command has.
+    pub fn spawn_as_it_is(mut command: Command, log_file: Option<PathBuf>) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, written) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         thread::spawn(move || {

@@ -171,7 +171,8 @@ impl Drop for Nginx {
     }
 }
 
-/// A host of apps: its Nginx answers for an app with the host's address, or with 502 when the app is dead.
+/// A host of apps: its Nginx answers for an app with the host's address, or with 502 when the app is dead. It logs the requests of all
+/// apps but `quiet`.
 pub struct Host {
     pub address: SocketAddr,
     pub docker: FakeDocker,
@@ -205,7 +206,7 @@ impl Host {
         let checker = snippet("nginx/appo.conf", &[("127.0.0.1:4246", &daemon.to_string()), ("allow 10.0.0.10;", "allow 127.0.0.1;")]);
         format!(
             "log_format times '$msec $status $uri';\n\
-             map $uri $is_logged {{ default 0; ~^/o/ 1; }}\n\
+             map $uri $is_logged {{ default 1; ~^/o/quiet 0; }}\n\
              server {{\n\
              listen {address};\n\
              access_log {{folder}}/access.log times if=$is_logged;\n\
@@ -243,6 +244,11 @@ impl Host {
     pub fn revive(&self, app: &str) {
         self.revive_quietly(app);
         self.docker.event("start", app, "");
+    }
+
+    /// Whether that app was asked for that lately.
+    pub fn came_within(&self, lately: Duration, app: &str) -> bool {
+        !self.came_since(SystemTime::now() - lately, app).is_empty()
     }
 
     /// The times of the requests for that app that have come since then, as its Nginx logged them: in whole milliseconds.

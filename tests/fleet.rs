@@ -318,20 +318,26 @@ fn when_all_are_down_it_is_as_one_wants() {
 }
 
 #[test]
-fn a_host_that_refuses_connections_is_left_alone_at_once() {
+fn a_host_that_refuses_connections_is_left_alone_at_once_and_by_balance_nobody_sees_it() {
     if !has_lua() {
         return;
     }
     let mut hosts = [Host::start(2, &["a"]), Host::start(3, &["a"])];
     let upper = Upper::before(&[&hosts[0], &hosts[1]], 1, "");
     upper.goes_to("a", &["2", "3"]);
+    let users = Users::start(4, upper.address, "/b/a/");
+    eventually("users are there", || hosts[0].came_since(SystemTime::UNIX_EPOCH, "a").len() > 20);
     hosts[0].nginx.stop();
     upper.wait_for_log(&format!("{} is unreachable: connection refused", hosts[0].address));
     upper.goes_to("a", &["3"]);
     let address = hosts[0].address;
     hosts[0].nginx.run(address);
     upper.goes_to("a", &["2", "3"]);
-    assert_eq!(upper.count_in_log("connect() failed"), 0, "each try of the checks is not logged");
+    let failed: Vec<_> = users.stop().into_iter().filter(|outcome| outcome.status != 200).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let log = upper.nginx.log();
+    let of_ours = log.lines().filter(|line| line.contains("connect() failed") && line.contains("ngx.timer"));
+    assert_eq!(of_ours.count(), 0, "each try of ours is not logged");
 }
 
 #[test]

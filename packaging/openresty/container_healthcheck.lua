@@ -1,8 +1,8 @@
 --- Sends each user's request to a host where their app lives, for Nginx with its Lua module (OpenResty has it).
 --
 -- One worker holds one question to each host open, "how do your apps stand? tell me when that changes", and keeps the answers in
--- a shared dictionary. All workers decide from there: a user's request waits for nobody. README.md in this folder has the options,
--- and apps.conf a configuration that can be pasted.
+-- a shared dictionary. All workers decide from there: a user's request waits for nobody. The options are below; http.conf,
+-- location-route.conf and location-balance.conf beside this file are how it is used.
 
 local balancer = require "ngx.balancer"
 
@@ -17,7 +17,7 @@ local DEFAULTS = {
     servers = false, -- of each app, "*" for all others; without it those of the upstream that is named after the app
 }
 
-local LONGEST_PAUSE = 10 -- seconds between two tries to reach a host
+local FIRST_PAUSE, LONGEST_PAUSE = 0.02, 10 -- seconds between two tries to reach a host
 local LONGEST_ANSWER = 8 * 1024 * 1024
 local MOST_CHOICES = 1000
 
@@ -397,7 +397,7 @@ local function watch_host(is_premature, watched)
     else
         -- Who answers at once, although nothing has changed, is asked once a second; a host where all changes all the time, 100 times.
         pause = index == watched.index and ngx.now() - started < 1 and 1 or 0.01
-        watched.pause = 0.5
+        watched.pause = FIRST_PAUSE
     end
     watched.index = index
     local err
@@ -481,7 +481,7 @@ end
 -- --------------------------------------------------------------------------------------------------------------------------
 -- The choice among the servers of an app, as each worker keeps it until something changes.
 
-local view = { version = false } -- the version of the shared dictionary that all this comes from
+local version, looked_at = false, 0 -- the version of the shared dictionary that all this comes from, and when it was looked at
 local hosts, choices, choice_count
 
 -- How an app stands on a server, until when that is so by itself, and when it was last up there.
@@ -525,6 +525,10 @@ local function judge(app, servers, now)
     end
     for _, tier in ipairs(tiers) do
         if tier[1] then
+            tier.is_even, tier.turn = true, math.random(#tier)
+            for _, entry in ipairs(tier) do
+                tier.is_even = tier.is_even and entry.server.weight == tier[1].server.weight
+            end
             choice[#choice + 1] = tier
         end
     end
@@ -533,11 +537,15 @@ end
 
 -- nil if there are no servers for that app.
 local function choose(app)
-    local version = dict and dict:get("version")
-    if version ~= view.version then
-        view.version, hosts, choices, choice_count = version, {}, {}, 0
-    end
     local now = ngx.now()
+    if now ~= looked_at then
+        -- Nginx's time has moved on: once a millisecond is enough. The dictionary has one lock for all workers.
+        local present = dict and dict:get("version")
+        if present ~= version then
+            version, hosts, choices, choice_count = present, {}, {}, 0
+        end
+        looked_at = now
+    end
     local choice = choices[app]
     if not choice or now >= choice.expires then
         local servers = servers_of(app)
@@ -557,6 +565,11 @@ end
 -- The next one of a tier by weighted round robin, as Nginx does it. In `tried` are the addresses of those that have failed, with
 -- a space before and after each.
 local function next_of(tier, tried)
+    if tier.is_even and not tried then
+        -- The same without a loop.
+        tier.turn = tier.turn % #tier + 1
+        return tier[tier.turn].server
+    end
     local best, total = nil, 0
     for _, entry in ipairs(tier) do
         if not tried or not tried:find(" " .. entry.server.address .. " ", 1, true) then
@@ -574,7 +587,7 @@ local function next_of(tier, tried)
 end
 
 local function pick(choice, tried)
-    for _, tier in ipairs(choice) do
+    for _, tier in ipairs(tried and choice or {}) do
         local server = next_of(tier, tried)
         if server then
             return server
@@ -648,7 +661,7 @@ function M.watch(given)
     local by = dict:incr("watcher", 1, 0)
     for address, server in pairs(watched) do
         local ok, err =
-            ngx.timer.at(0, watch_host, { address = address, host = server.host, port = server.port, by = by, pause = 0.5 })
+            ngx.timer.at(0, watch_host, { address = address, host = server.host, port = server.port, by = by, pause = FIRST_PAUSE })
         if not ok then
             log(ngx.ERR, address, " is not watched: ", err)
         end

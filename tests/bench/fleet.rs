@@ -44,6 +44,8 @@ struct Way {
 struct Seen {
     per_second: f64,
     late: Duration,
+    /// The processor time of the upper Nginx for one request.
+    cost: Duration,
 }
 
 pub fn measure(table: &mut Table) {
@@ -62,9 +64,13 @@ pub fn measure(table: &mut Table) {
     for server in servers {
         eventually("all is known", || upper.log().contains(&format!("{server} is live")));
     }
+    let worker = upper.workers()[0];
     for _ in 0..ROUNDS {
         for way in &mut ways {
-            way.seen.push(wrk(way.address, "quiet", Duration::from_secs(1)).1);
+            let before = host::processor_time(worker);
+            let (of, mut seen) = wrk(way.address, "quiet", Duration::from_secs(1));
+            seen.cost = host::processor_time(worker).saturating_sub(before) / of;
+            way.seen.push(seen);
         }
     }
     let [plain, route, kept, balance, script] = &ways;
@@ -76,10 +82,10 @@ pub fn measure(table: &mut Table) {
 
     let (last, failed, of) = deaths(&hosts, route.address);
     let what = format!("a dead app is last asked for by route(), after Docker's event, worst of {DEATHS} under load");
-    table.add(&what, format!("{}; {failed} of {} requests failed", time(last), grouped(of)), "50 ms", last <= LAST);
+    table.add(&what, format!("{}; {failed} of {} requests failed", time(last), grouped(of.into())), "50 ms", last <= LAST);
     let (last, failed, of) = deaths(&hosts, balance.address);
     let what = format!("GETs that failed by balance(), with {DEATHS} deaths under load");
-    let measured = format!("{failed} of {}; last asked for after {}", grouped(of), time(last));
+    let measured = format!("{failed} of {}; last asked for after {}", grouped(of.into()), time(last));
     table.add(&what, measured, "0", failed == 0);
 }
 
@@ -119,10 +125,14 @@ fn compare(table: &mut Table, way: &Way, with: Option<&Way>, budget: f64) {
     let what = format!("users' requests a second, 32 connections: {}", way.name);
     let late = middle(way.seen.iter().map(|seen| seen.late.as_secs_f64()).collect());
     let speed = middle(way.seen.iter().map(|seen| seen.per_second).collect());
-    let figures = format!("{}, 99th percentile {}", grouped(speed as u64), time(Duration::from_secs_f64(late)));
+    let cost = middle(way.seen.iter().map(|seen| seen.cost.as_secs_f64()).collect());
+    let [late, cost] = [late, cost].map(|seconds| time(Duration::from_secs_f64(seconds)));
+    let figures = format!("{}, 99th percentile {late}, {cost} of CPU of the upper Nginx each", grouped(speed as u64));
     let Some(other) = with else { return table.note(&what, figures, "") };
-    let times = middle(way.seen.iter().zip(&other.seen).map(|(ours, theirs)| ours.per_second / theirs.per_second).collect());
-    let figures = format!("{figures}, {times:.2} times {}", other.name);
+    let pairs = || way.seen.iter().zip(&other.seen);
+    let times = middle(pairs().map(|(ours, theirs)| ours.per_second / theirs.per_second).collect());
+    let cpu = middle(pairs().map(|(ours, theirs)| theirs.cost.as_secs_f64() / ours.cost.as_secs_f64()).collect());
+    let figures = format!("{figures}: {times:.2} times {} (by CPU {cpu:.2})", other.name);
     if budget > 0.0 {
         table.add(&what, figures, &format!("at least {budget:.2} times"), times >= budget);
     } else {
@@ -131,7 +141,7 @@ fn compare(table: &mut Table, way: &Way, with: Option<&Way>, budget: f64) {
 }
 
 /// When the dead app was last asked for, how many requests failed, and of how many.
-fn deaths(hosts: &[Host; 3], address: SocketAddr) -> (Duration, u64, u64) {
+fn deaths(hosts: &[Host; 3], address: SocketAddr) -> (Duration, u64, u32) {
     let load = start_wrk(address, "a", Duration::from_secs(1 + DEATHS as u64 / 2));
     let mut worst = Duration::ZERO;
     for number in 0..DEATHS {
@@ -145,7 +155,7 @@ fn deaths(hosts: &[Host; 3], address: SocketAddr) -> (Duration, u64, u64) {
     let (report, _) = read(load);
     let number =
         |before: &str| -> u64 { report.split_once(before).map_or(0, |(_, rest)| rest.split_whitespace().next().unwrap().parse().unwrap()) };
-    let of = report.lines().find_map(|line| line.split_once(" requests in ")).unwrap().0.trim().parse().unwrap();
+    let of = requests(&report);
     let socket_errors = report.lines().filter(|line| line.contains("Socket errors")).count() as u64;
     (worst, number("Non-2xx or 3xx responses:") + socket_errors, of)
 }
@@ -156,10 +166,14 @@ fn start_wrk(address: SocketAddr, app: &str, time: Duration) -> Child {
     wrk.stdout(Stdio::piped()).spawn().unwrap()
 }
 
-fn wrk(address: SocketAddr, app: &str, time: Duration) -> (String, Seen) {
+fn wrk(address: SocketAddr, app: &str, time: Duration) -> (u32, Seen) {
     let (report, seen) = read(start_wrk(address, app, time));
     assert!(!report.contains("Non-2xx"), "{report}");
-    (report, seen)
+    (requests(&report), seen)
+}
+
+fn requests(report: &str) -> u32 {
+    report.lines().find_map(|line| line.split_once(" requests in ")).unwrap().0.trim().parse().unwrap()
 }
 
 fn read(wrk: Child) -> (String, Seen) {
@@ -177,6 +191,6 @@ fn read(wrk: Child) -> (String, Seen) {
         _ => 1.0,
     };
     let late = Duration::from_secs_f64(late[..at].parse::<f64>().unwrap() * unit).min(PATIENCE);
-    let seen = Seen { per_second: word("Requests/sec:").parse().unwrap(), late };
+    let seen = Seen { per_second: word("Requests/sec:").parse().unwrap(), late, cost: Duration::ZERO };
     (report, seen)
 }

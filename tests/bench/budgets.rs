@@ -23,6 +23,7 @@ mod blind;
 mod calls;
 mod death;
 mod events;
+mod fleet;
 mod host;
 mod load;
 mod memory;
@@ -40,7 +41,7 @@ use table::Table;
 /// What there is to measure, by name.
 type Part = (&'static str, fn(&mut Table));
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("probes", probes::measure),
     ("calls", calls::measure),
     ("death", death::measure),
@@ -49,6 +50,7 @@ const PARTS: [Part; 8] = [
     ("program", program::measure),
     ("events", events::measure),
     ("blind", blind::measure),
+    ("fleet", fleet::measure),
 ];
 
 fn main() {

@@ -15,6 +15,7 @@
     reason = "a test may stop, and lives in the world"
 )]
 
+pub mod fleet;
 pub mod prober;
 pub mod real;
 pub mod stage;

@@ -172,6 +172,7 @@ fn by_route_nobody_is_sent_to_a_dead_app_for_longer_than_a_moment() {
     let hosts = [Host::start(2, &["a"]), Host::start(3, &["a"])];
     let upper = Upper::before(&[&hosts[0], &hosts[1]], 2, "");
     upper.goes_to("a", &["2", "3"]);
+    eventually("both are known", || upper.count_in_log("is live") >= 2);
     let users = Users::start(4, upper.address, "/o/a/");
     eventually("users are there", || !hosts[0].came_since(SystemTime::UNIX_EPOCH, "a").is_empty());
     let died_at = hosts[0].kill("a");
@@ -195,6 +196,8 @@ fn by_balance_no_user_sees_a_death() {
     let hosts = [Host::start(2, &["a"]), Host::start(3, &["a"]), Host::start(4, &["a"])];
     let upper = Upper::before(&[&hosts[0], &hosts[1], &hosts[2]], 2, "");
     upper.goes_to("a", &["2", "3", "4"]);
+    // As long as nothing is known of a host it is used too, and what is first heard of it is no change.
+    eventually("all are known", || upper.count_in_log("is live") >= 3);
     let users = Users::start(4, upper.address, "/b/a/");
     let mut last = Vec::new();
     for _ in 0..3 {

@@ -582,8 +582,8 @@ impl Server {
             Action::Live => info!("live containers={}", self.engine.containers()),
             Action::Blind(fault) => warn!("blind, each probe asks docker: {}", self.words.fault(&fault)),
             Action::DockerLost(fault) => warn!("docker lost: {}", self.words.fault(&fault)),
-            Action::Checked(app, Ok(())) => info!("check good again app={app:?}"),
-            Action::Checked(app, Err(fault)) => warn!("check fails app={app:?}: {}", self.words.check(&app, fault)),
+            Action::Checked(app, Ok(())) => info!("check good again app={}", app.as_str()),
+            Action::Checked(app, Err(fault)) => warn!("check fails app={}: {}", app.as_str(), self.words.check(&app, fault)),
         }
     }
 

@@ -51,7 +51,12 @@ impl Upper {
 
     /// One before these hosts, which all have all apps.
     fn before(hosts: &[&Host], workers: u32, more: &str) -> Self {
-        Self::start(workers, &format!("{}, {more}", servers(hosts)))
+        let upper = Self::start(workers, &format!("{}, {more}", servers(hosts)));
+        // Before that it goes everywhere, as without a checker.
+        for host in hosts {
+            upper.wait_for_log(&format!("{} is live", host.address));
+        }
+        upper
     }
 
     fn visit(&self, path: &str) -> Outcome {

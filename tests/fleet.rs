@@ -22,10 +22,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use support::fleet::{Host, Nginx, Outcome, Process, Users, has, has_lua, snippet, visit};
-use support::{Client, Folder, eventually, free_port, labelled, read_head};
+use support::stage::Stage;
+use support::{Client, Folder, eventually, free_port, labelled, read_head, skipped};
 
 /// How long after Docker's event a request may still come to a dead app before a test fails. The aim is 50 ms, which the benchmark
 /// shows; this machine may be busy.
@@ -50,7 +51,12 @@ impl Upper {
 
     /// One before these hosts, which all have all apps.
     fn before(hosts: &[&Host], workers: u32, more: &str) -> Self {
-        Self::start(workers, &format!("{}, {more}", servers(hosts)))
+        let upper = Self::start(workers, &format!("{}, {more}", servers(hosts)));
+        // Before that it goes everywhere, as without a checker.
+        for host in hosts {
+            upper.wait_for_log(&format!("{} is live", host.address));
+        }
+        upper
     }
 
     fn visit(&self, path: &str) -> Outcome {
@@ -219,6 +225,38 @@ fn by_balance_no_user_sees_a_death() {
     let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.status != 200).collect();
     assert!(failed.is_empty(), "{failed:?}");
     assert!(last.iter().all(|last| *last < SOON));
+}
+
+#[test]
+fn on_a_real_docker_users_are_away_a_moment_after_kill_9() {
+    if !has_lua() {
+        return;
+    }
+    let Some(stage) = Stage::set(&[]) else { return };
+    let container = stage.sleeper(1, &[]);
+    stage.is_up(1);
+    let app = &stage.app;
+    let (first, _nginx) = Host::nginx_before(2, stage.daemon.address());
+    let second = Host::start(3, &[app]);
+    let upper = Upper::start(1, &format!("servers = {{ [\"*\"] = {{ \"{first}\", \"{}\" }} }}", second.address));
+    upper.goes_to(app, &["2", "3"]);
+    // The first host's Nginx goes on to answer: where a request goes is what counts.
+    let path = format!("/o/{app}/");
+    let killed = Command::new("kill").args(["-9", &container.inspect("{{.State.Pid}}")]).stderr(Stdio::null()).status().unwrap();
+    if !killed.success() {
+        skipped("the process is root's, and we are not");
+        return;
+    }
+    let killed_at = Instant::now();
+    let mut last = Duration::ZERO;
+    eventually("nobody goes there", || {
+        if upper.visit(&path).body == first.ip().to_string() {
+            last = killed_at.elapsed();
+        }
+        killed_at.elapsed() > last + Duration::from_secs(1)
+    });
+    eprintln!("a real Docker: the last user is sent to the dead app {last:?} after kill -9");
+    assert!(last < SOON);
 }
 
 #[test]

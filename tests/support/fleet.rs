@@ -193,13 +193,18 @@ impl Host {
             None => container(app, "running", "Up 3 minutes"),
         });
         let (docker, daemon) = live(containers.collect(), args);
-        let address = SocketAddr::from(([127, 0, 0, number], free_port()));
-        let nginx = Nginx::start(address, 1, &Self::conf(address, daemon.address()));
+        let (address, nginx) = Self::nginx_before(number, daemon.address());
         let host = Self { address, docker, daemon: Some(daemon), nginx };
         for app in apps.iter().filter_map(|app| app.strip_prefix('-')) {
             host.stop(app);
         }
         host
+    }
+
+    /// The Nginx of the host of that number, and its address.
+    pub fn nginx_before(number: u8, daemon: SocketAddr) -> (SocketAddr, Nginx) {
+        let address = SocketAddr::from(([127, 0, 0, number], free_port()));
+        (address, Nginx::start(address, 1, &Self::conf(address, daemon)))
     }
 
     fn conf(address: SocketAddr, daemon: SocketAddr) -> String {

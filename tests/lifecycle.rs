@@ -188,7 +188,9 @@ fn probes_are_in_the_log_at_debug_and_not_at_info() {
             assert_eq!(child.wait().unwrap().code(), Some(0));
             let log = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
             let words: Vec<_> = log.lines().filter_map(|line| line.split(' ').nth(3)).collect();
-            assert_eq!(words, ["blind,", "docker"], "{log}");
+            // Whether the stream of events was refused before Docker was gone is chance.
+            let others: Vec<_> = words.iter().filter(|word| **word != "blind,").collect();
+            assert_eq!(others, [&"docker"], "{log}");
             continue;
         } else {
             Daemon::start(&docker.path(), &["-level", level])

@@ -173,7 +173,7 @@ fn a_systemd_with_an_abstract_address_is_told_too() {
 fn a_systemd_that_starts_anew_is_told_again_what_it_missed() {
     let (mut systemd, docker) = (Systemd::new(), docker());
     let daemon = Daemon::start_as(systemd.program(&[]), &docker.path(), &[]);
-    systemd.wait_for("2 apps up");
+    systemd.wait_for("2 apps up, 1 down, docker live");
     std::fs::remove_file(systemd.path()).unwrap();
     docker.event("die", "a", r#""exitCode":"1""#);
     eventually("it has noticed", || daemon.app("a").status == 503);

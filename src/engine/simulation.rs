@@ -33,7 +33,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::{Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket, Trust};
+use super::{
+    Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Path, Policy, Route, Settings, Ticket, Trust,
+};
 use crate::docker::event::{Event, Line, What};
 use crate::docker::exchange::{Listed, Told};
 use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
@@ -346,7 +348,7 @@ impl<'a> World<'a> {
     // ---- Clients.
 
     fn ticket(&mut self) -> Ticket {
-        Ticket { connection: self.slots.insert(()), number: 0 }
+        Ticket { connection: self.slots.insert(()), number: 0, path: Path::App }
     }
 
     fn probe_any(&mut self) {

@@ -11,6 +11,7 @@
 //! | `clock`     | the only clock |
 //! | `drains`    | the folder of drains |
 //! | `logfile`   | the log, on stderr or in a file that can be reopened |
+//! | `process`   | what the system says of this process |
 
 pub mod clock;
 pub mod deadlines;
@@ -18,6 +19,7 @@ pub mod drains;
 pub mod listen;
 pub mod logfile;
 mod peer;
+mod process;
 pub mod server;
 pub mod sock;
 

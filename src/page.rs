@@ -12,7 +12,7 @@ use crate::http::reply::decimal;
 /// The fields of its own: what it is, and that nothing may be loaded, run or drawn but what is in it. The hashes are those of the script
 /// and the style in `page.html`; a test says what they should be.
 pub const FIELDS: &str = "\r\nContent-Type: text/html; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: \
-    default-src 'none'; connect-src 'self'; script-src 'sha256-HDSsHDaLgAt6CUctcIHGT4oAVqpUi27fDQaH2X/z47k='; style-src 'sha256-wcHjifxV74QKOv8qHbBGEB9rUb1H0oOyQi8UxMoVJ+c='; \
+    default-src 'none'; connect-src 'self'; script-src 'sha256-NXK7yU/BncPjOdBUbjFr5o7oiZLZZYcZrc4A3uL0Cu4='; style-src 'sha256-irYGQnM8NGaeneqvMsJQMpuFctaBm0cC6Pz6APtYHF8='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -48,9 +48,9 @@ impl Page<'_> {
         out.number("", all, between);
         out.number("<main data-index=", self.index, ">");
         self.host(&mut out);
-        out.number("<p><b>", all, "</b> <i class=w>apps</i>, <b>");
-        out.number("", up, "</b> <i class=w>up</i>, <b>");
-        out.number("", down, "</b> <i class=w>down</i></p>");
+        out.number("<p><i class=w>apps</i> <b>", all, "</b>, <i class=w>up</i> <b>");
+        out.number("", up, "</b>, <i class=w>down</i> <b>");
+        out.number("", down, "</b></p>");
         if self.apps.is_empty() {
             out.put(&["<p class=w>No app is known here.</p>"]);
         } else {
@@ -109,8 +109,8 @@ impl Page<'_> {
             }
         }
         let since = drain::written(u64::try_from(standing.row.since).unwrap_or_default());
-        out.put(&["<td><time>", &since, "</time><td>"]);
-        out.number("", standing.row.containers.into(), " <i class=\"w p\">containers</i>");
+        out.put(&["<td><time>", &since, "</time><td><i class=\"w p\">containers</i> "]);
+        out.number("", standing.row.containers.into(), "");
     }
 }
 

@@ -37,7 +37,7 @@ fn every_app_is_there_and_what_is_wrong_comes_first() {
     at("Docker <b class=\"w s up\">live</b>");
     at("<title>3/4 ");
     at(
-        "<td>b<td><b class=\"w s down\">down</b> <i class=w>exited</i> <bdi>b-1 is exited: Exited (3) 2 days ago</bdi><td><time>2024-03-08T06:08:39Z</time><td>1 ",
+        "<td>b<td><b class=\"w s down\">down</b> <i class=w>exited</i> <bdi>b-1 is exited: Exited (3) 2 days ago</bdi><td><time>2024-03-08T06:08:39Z</time><td><i class=\"w p\">containers</i> 1<",
     );
     at("<td>c<td><b class=\"w s drained\">drained</b> <bdi>c is drained: deploy &lt;2&gt;</bdi>");
     at("<td>d<td><b class=\"w s down\">down</b> <i class=w>no-container</i> <bdi>no container is named d or d-&lt;digits&gt;</bdi>");

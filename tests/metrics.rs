@@ -1,6 +1,13 @@
 //! `P/metrics`: what Prometheus is told.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, reason = "a test may stop, and lives in the world")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may stop, and lives in the world"
+)]
+#![allow(clippy::cast_precision_loss, reason = "they are compared roughly")]
 
 mod support;
 

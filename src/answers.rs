@@ -9,7 +9,7 @@ use serde_json::to_writer;
 use crate::config::CheckUrl;
 use crate::docker::Fault;
 use crate::drain;
-use crate::engine::groups::Row;
+use crate::engine::groups::{Row, Standing};
 use crate::engine::{Answer, AppName, CheckFault, Reason, Shown, Trust};
 use crate::http::Bad;
 use crate::http::response::Broken;
@@ -38,76 +38,85 @@ const SHORT_ID: usize = 10;
 impl Words {
     /// Appends the JSON of an answer, without allocating for it; gives its status.
     pub fn answer(&self, answer: &Answer, out: &mut Vec<u8>) -> u16 {
+        let mut status = 200;
+        if let Answer::Up(shown) = answer {
+            self.up(shown, out);
+        } else if let Answer::Healthy = answer {
+            ok(out, "i'm healthy");
+        } else if let Answer::Ready = answer {
+            ok(out, "ready");
+        } else {
+            self.wrong(answer, &mut |given, code, reason, message| {
+                status = given;
+                error(out, code, reason, message);
+            });
+        }
+        status
+    }
+
+    /// Tells what is wrong: status, code, reason and message, once; of an answer that is good, nothing.
+    pub fn wrong(&self, answer: &Answer, tell: &mut dyn FnMut(u16, u16, &str, fmt::Arguments<'_>)) {
         match answer {
-            Answer::Healthy => ok(out, "i'm healthy"),
-            Answer::Ready => ok(out, "ready"),
-            Answer::NotYet => error(out, 503, 11, "starting", format_args!("{} has not answered yet", self.docker)),
+            Answer::Healthy | Answer::Ready | Answer::Up(_) => {}
+            Answer::NotYet => tell(503, 11, "starting", format_args!("{} has not answered yet", self.docker)),
             Answer::Drained(drained) => {
                 let name = drained.app.as_ref().map_or(drain::HOST, AppName::as_str);
-                error(out, 503, 12, Reason::Drained.word(), format_args!("{}", drained.drain.sentence(name)))
+                tell(503, 12, Reason::Drained.word(), format_args!("{}", drained.drain.sentence(name)));
             }
-            Answer::Up(shown) => self.up(shown, out),
             Answer::Down(reason, shown) => {
                 let Shown { name, container } = &**shown;
                 let (reason, colon) = (reason.word(), if container.status.is_empty() { "" } else { ": " });
-                error(out, 503, 12, reason, format_args!("{name} is {reason}{colon}{}", container.status))
+                tell(503, 12, reason, format_args!("{name} is {reason}{colon}{}", container.status));
             }
             Answer::Checking(container) => {
-                error(out, 503, 12, Reason::Checking.word(), format_args!("{container} is up, and its first check has not ended yet"))
+                tell(503, 12, Reason::Checking.word(), format_args!("{container} is up, and its first check has not ended yet"));
             }
             Answer::CheckFailed(failed) => {
                 let what = self.check(&failed.app, failed.fault);
-                error(out, 503, 12, Reason::CheckFailed.word(), format_args!("{} is up, but {what}", failed.container))
+                tell(503, 12, Reason::CheckFailed.word(), format_args!("{} is up, but {what}", failed.container));
             }
             Answer::NoContainer { app, expected } => {
                 let app = app.as_str();
                 let status = if *expected { 503 } else { 404 };
-                error(
-                    out,
-                    status,
-                    12,
-                    Reason::NoContainer.word(),
-                    format_args!("no container is named {app} or {app}-<digits>, or labelled {app}"),
-                )
+                let words = format_args!("no container is named {app} or {app}-<digits>, or labelled {app}");
+                tell(status, 12, Reason::NoContainer.word(), words);
             }
             Answer::Unknown(fault) => {
                 let reason = Reason::of(fault);
                 let code = if reason == Reason::DockerUnreachable { 10 } else { 11 };
-                error(out, 503, code, reason.word(), format_args!("{}", self.fault(fault)))
+                tell(503, code, reason.word(), format_args!("{}", self.fault(fault)));
             }
-            Answer::BadName => error(
-                out,
+            Answer::BadName => tell(
                 400,
                 400,
                 "bad-name",
                 format_args!("the name of an app is a letter or digit, then up to 127 letters, digits, dots, dashes and underscores"),
             ),
-            Answer::BadQuery(wants) => error(out, 400, 400, "bad-request", format_args!("{wants}")),
-            Answer::NotAllowed => error(out, 405, 405, "method", format_args!("only GET, HEAD and OPTIONS are answered")),
+            Answer::BadQuery(wants) => tell(400, 400, "bad-request", format_args!("{wants}")),
+            Answer::NotAllowed => tell(405, 405, "method", format_args!("only GET, HEAD and OPTIONS are answered")),
             Answer::NotFound => {
                 let prefix = &self.prefix;
-                error(
-                    out,
+                tell(
                     404,
                     404,
                     "not-found",
                     format_args!(
-                        "no such path; there are {prefix}/health, {prefix}/apps, {prefix}/apps/health/<app>, {prefix}/ready and {prefix}/metrics"
+                        "no such path; there are {prefix}/health, {prefix}/apps, {prefix}/apps/health/<app>, {prefix}/ready, {prefix}/status and {prefix}/metrics"
                     ),
-                )
+                );
             }
-            Answer::Busy => error(out, 503, 503, "busy", format_args!("too many wait already")),
+            Answer::Busy => tell(503, 503, "busy", format_args!("too many wait already")),
         }
     }
 
     /// JSON of all apps, which are sorted by name: nothing in it changes but what a balancer would act on.
     #[must_use]
-    pub fn apps(docker: Trust, apps: &[(&str, &Row)]) -> Vec<u8> {
+    pub fn apps(docker: Trust, apps: &[(&str, &Standing)]) -> Vec<u8> {
         let mut out = Vec::with_capacity(128 + 80 * apps.len());
         out.extend_from_slice(br#"{"code":0,"status":"ok","message":{"docker":""#);
         out.extend_from_slice(docker.word().as_bytes());
         out.extend_from_slice(br#"","apps":{"#);
-        for (at, (name, Row { fault, containers, since })) in apps.iter().enumerate() {
+        for (at, (name, Standing { row: Row { fault, containers, since }, .. })) in apps.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
@@ -139,7 +148,7 @@ impl Words {
     }
 
     /// The keys in the order of the tool that this one replaces.
-    fn up(&self, Shown { name, container }: &Shown, out: &mut Vec<u8>) -> u16 {
+    fn up(&self, Shown { name, container }: &Shown, out: &mut Vec<u8>) {
         let command = if self.hide_command { "" } else { &*container.command };
         let id = container.id.char_indices().nth(SHORT_ID).map_or(&*container.id, |(end, _)| container.id.split_at(end).0);
         out.extend_from_slice(br#"{"code":0,"status":"ok","message":{"command":"#);
@@ -158,7 +167,6 @@ impl Words {
         out.extend_from_slice(br#","state":"running","status":"#);
         json(out, &*container.status);
         out.extend_from_slice(b"}}");
-        200
     }
 
     /// What is wrong with an app's answer.
@@ -247,18 +255,17 @@ pub fn refused(bad: Bad) -> (u16, Vec<u8>) {
         Bad::Version => "only HTTP/1.1 and HTTP/1.0 are spoken",
     };
     let mut out = Vec::new();
-    error(&mut out, status, status, reason, format_args!("{message}"));
+    error(&mut out, status, reason, format_args!("{message}"));
     (status, out)
 }
 
-fn ok(out: &mut Vec<u8>, message: &str) -> u16 {
+fn ok(out: &mut Vec<u8>, message: &str) {
     out.extend_from_slice(br#"{"code":0,"status":"ok","message":"#);
     json(out, message);
     out.push(b'}');
-    200
 }
 
-fn error(out: &mut Vec<u8>, status: u16, code: u16, reason: &str, message: fmt::Arguments<'_>) -> u16 {
+fn error(out: &mut Vec<u8>, code: u16, reason: &str, message: fmt::Arguments<'_>) {
     out.extend_from_slice(br#"{"code":"#);
     json(out, &code);
     out.extend_from_slice(br#","status":"error","message":"#);
@@ -266,7 +273,6 @@ fn error(out: &mut Vec<u8>, status: u16, code: u16, reason: &str, message: fmt::
     out.extend_from_slice(br#","reason":"#);
     json(out, reason);
     out.push(b'}');
-    status
 }
 
 /// A number, a truth, or text with its quotes.
@@ -355,7 +361,7 @@ mod tests {
                 404,
                 404,
                 "not-found",
-                "no such path; there are /chc/health, /chc/apps, /chc/apps/health/<app>, /chc/ready and /chc/metrics",
+                "no such path; there are /chc/health, /chc/apps, /chc/apps/health/<app>, /chc/ready, /chc/status and /chc/metrics",
             ),
             (Answer::Busy, 503, 503, "busy", "too many wait already"),
             (

@@ -22,6 +22,7 @@
 //! | [`io`]      | the loop |
 //! | [`answers`] | what a client is told, in words and JSON |
 //! | [`metrics`] | the counters of all parts as text |
+//! | [`page`]    | how all apps stand, as a page for people |
 //! | [`config`]  | flags and environment |
 //! | [`duration`] | a time as people write it |
 //! | [`cli`]     | the commands: a blocking client, and the files of drains |
@@ -42,6 +43,7 @@ pub mod http;
 pub mod io;
 pub mod limits;
 pub mod metrics;
+pub mod page;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod slots;

@@ -108,7 +108,8 @@ fn count_those_of_probes(more: &[&str]) {
         let path = format!("{PREFIX}/apps/health/{app}");
         let before_first = ALLOCATIONS.load(Ordering::SeqCst);
         let status = client.get(&path).status;
-        assert!(ALLOCATIONS.load(Ordering::SeqCst) > before_first, "the first answer is put together");
+        // That of an app that nobody knows is not kept, and its buffer is there since the metrics were asked for.
+        assert!(app == "unknown" || ALLOCATIONS.load(Ordering::SeqCst) > before_first, "the first answer is put together");
         // The buffers that are kept may have grown with it.
         assert_eq!(client.get(&path).status, status);
         let before = ALLOCATIONS.load(Ordering::SeqCst);

@@ -95,7 +95,7 @@ const BORDERS: &[(&[&str], &[&str])] = &[
     (&["config"], &["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]),
     // A text, and a second as a number.
     (&["drain.rs"], &["mio", "std::net", "std::fs", "std::io", "SystemTime::now", "Instant", "log::", "std::env", "crate::io"]),
-    (&["answers.rs", "metrics.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
+    (&["answers.rs", "metrics.rs", "page.rs"], &["mio", "std::net", "std::fs", "Instant", "log::", "crate::io", "Engine"]),
     // The world is touched, and nothing is judged.
     (&["io"], &["serde", "httparse", "AppName::", "json!", "std::env", "Instant::now", "SystemTime::now"]),
     // A client like any other; the clock is io's.
@@ -117,6 +117,7 @@ const BORDERS: &[(&[&str], &[&str])] = &[
             "limits.rs",
             "main.rs",
             "metrics.rs",
+            "page.rs",
             "slots.rs",
         ],
         &["mio::", "Poll"],
@@ -135,6 +136,7 @@ const BORDERS: &[(&[&str], &[&str])] = &[
             "limits.rs",
             "main.rs",
             "metrics.rs",
+            "page.rs",
             "slots.rs",
         ],
         &["unsafe {", "todo!", "unimplemented!"],

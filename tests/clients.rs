@@ -131,7 +131,7 @@ fn other_methods_are_not_allowed_on_known_paths() {
         assert_eq!(client.answer().verdict(), (404, 404, "not-found".into()), "{method}");
     }
     assert_eq!(client.get("/").status, 200, "the connection goes on");
-    assert_eq!(daemon.counter("http_answers_total{code=\"405\"}"), 28);
+    assert_eq!(daemon.counter("http_requests_total{path=\"other\",code=\"405\"}"), 28);
 }
 
 #[test]

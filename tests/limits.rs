@@ -199,7 +199,7 @@ fn clients_that_flood_do_not_hold_up_the_others() {
         }
         // How many answers the others got while somebody came, asked and was answered. The least of some tries is the daemon's
         // doing, the rest is the machine's.
-        let answered = || daemon.get(&format!("{PREFIX}/metrics")).counter("http_answers_total{code=\"200\"}");
+        let answered = || daemon.get(&format!("{PREFIX}/metrics")).counter("http_requests_total{path=\"health\",code=\"200\"}");
         let mut before = answered();
         let between = (0..20).map(|_| {
             let now = answered();

@@ -20,7 +20,7 @@ use container_healthcheck::docker::exchange::{Listed, Told};
 use container_healthcheck::docker::{Container, Fault, Health, Question, State};
 use container_healthcheck::drain::Drain;
 use container_healthcheck::engine::{
-    Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket,
+    Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Path, Policy, Route, Settings, Ticket,
 };
 use container_healthcheck::http::response::Broken;
 use container_healthcheck::{duration, slots};
@@ -270,7 +270,7 @@ impl World {
 
     /// What somebody is told who asks now.
     fn probe(&mut self, app: AppName) -> String {
-        let ticket = Ticket { connection: slots::Slots::new().insert(()), number: 0 };
+        let ticket = Ticket { connection: slots::Slots::new().insert(()), number: 0, path: Path::App };
         self.engine.asked(ticket, Route::App(app), true, self.now);
         self.turn();
         if self.told.is_none() {

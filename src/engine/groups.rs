@@ -98,7 +98,9 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Standing {
     /// As it was last told.
-    pub(super) row: Row,
+    pub row: Row,
+    /// How often it went up or down.
+    pub turns: u32,
     /// Whether it was up when that was last known.
     pub(super) up: Option<bool>,
     /// When that last changed.
@@ -126,7 +128,8 @@ impl Group {
         let since = turned.or(created).or(was.map(|was| was.row.since)).unwrap_or(unix);
         let row = Row { fault, containers, since };
         let has_changed = was.is_none_or(|was| was.row != row);
-        self.standing = Some(Box::new(Standing { row, up: knows.or(was_up), turned }));
+        let count = was.map_or(0, |was| was.turns).wrapping_add(turns.into());
+        self.standing = Some(Box::new(Standing { row, turns: count, up: knows.or(was_up), turned }));
         (has_changed, turns)
     }
 }
@@ -176,8 +179,8 @@ impl Groups {
     }
 
     /// How all apps stand, in no order.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
-        self.by_name.iter().filter_map(|(name, group)| Some((std::str::from_utf8(name).ok()?, &group.standing.as_ref()?.row)))
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &Standing)> {
+        self.by_name.iter().filter_map(|(name, group)| Some((std::str::from_utf8(name).ok()?, group.standing.as_deref()?)))
     }
 
     /// A container has come, or has other names now.

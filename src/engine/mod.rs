@@ -52,7 +52,7 @@ use check::Checks;
 pub use check::{CheckFailed, CheckFault, CheckSettings};
 use contact::Contact;
 pub use drains::{Drained, Drains};
-pub use route::Route;
+pub use route::{Path, Route};
 pub use verdict::{DockerHealth, Policy, Shown, Verdict};
 
 use questions::{List, Look, Stream};
@@ -70,6 +70,8 @@ pub struct Ticket {
     pub connection: Id,
     /// The request.
     pub number: u32,
+    /// What it asked for; only whoever counts answers looks at it.
+    pub path: Path,
 }
 
 /// The name of one question on its way. Never used twice.
@@ -143,6 +145,12 @@ pub struct Counts {
     pub bad_queries: u64,
     /// Lists of all containers asked for.
     pub lists: u64,
+    /// Those that have come.
+    pub lists_landed: u64,
+    /// How long these took, together.
+    pub lists_took: Duration,
+    /// The second of Unix time in which Docker last answered; 0: never.
+    pub last_success: u64,
     /// Lists of some containers asked for.
     pub looks: u64,
     /// Questions that were not answered.
@@ -374,7 +382,9 @@ impl Engine {
         listed.saturating_add(self.behind.len()).saturating_add(self.open.len()).saturating_add(checked) < limits::WAITING_PROBES
     }
 
-    fn readiness(&self, now: Instant) -> Answer {
+    /// Whether this host may be used, and why not.
+    #[must_use]
+    pub fn readiness(&self, now: Instant) -> Answer {
         if let Some(drained) = self.drains.of_host(self.unix(now).as_secs()) {
             return Answer::Drained(Box::new(drained));
         }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::check::Checks;
-use super::groups::Row;
+use super::groups::Standing;
 use super::watch::{Query, Watcher};
 use super::{Action, Answer, AppName, Engine, Reason, Ticket, Trust, Waiter, Wants};
 use crate::limits;
@@ -119,7 +119,7 @@ impl Engine {
 
     /// How all apps stand, sorted by name.
     #[must_use]
-    pub fn rows(&self) -> Vec<(&str, &Row)> {
+    pub fn rows(&self) -> Vec<(&str, &Standing)> {
         let mut rows: Vec<_> = self.view.groups.rows().collect();
         rows.sort_unstable_by_key(|(name, _)| *name);
         rows
@@ -128,8 +128,15 @@ impl Engine {
     /// How many apps are up, and how many are not.
     #[must_use]
     pub fn tally(&self) -> (usize, usize) {
-        let up = self.view.groups.rows().filter(|(_, row)| row.fault.is_none()).count();
+        let up = self.view.groups.rows().filter(|(_, standing)| standing.row.fault.is_none()).count();
         (up, self.view.groups.rows().count().saturating_sub(up))
+    }
+
+    /// What is wrong with each app that is down, in the order of their rows; none if it has come up since these were written.
+    pub fn all_wrong(&mut self, now: Instant) -> Vec<Option<Answer>> {
+        let down = |(name, standing): &(&str, &Standing)| standing.row.fault.and_then(|_| AppName::parse(name.as_bytes()));
+        let down: Vec<_> = self.rows().iter().filter_map(down).collect();
+        down.iter().map(|app| self.first_down(std::slice::from_ref(app), now)).collect()
     }
 
     /// What is wrong with the first of these apps that is not up.

@@ -165,12 +165,14 @@ impl Engine {
         let took = now.saturating_duration_since(list.flight.asked.at);
         self.longest = self.longest.max(took);
         self.took = took;
+        count(&mut self.counts.lists_landed);
+        self.counts.lists_took = self.counts.lists_took.saturating_add(took);
         let is_blind = matches!(self.stream, Stream::Closed(_) | Stream::Opening(..));
         let rest = if is_blind && !self.watch.is_empty() { self.watched_rest() } else { self.settings.resync };
         let rest = rest.max(took.saturating_mul(limits::LIST_REST));
         let is_whole = list.flight.asked.tick > self.missed;
         self.resync_at = if is_whole { now + rest } else { now };
-        self.reached();
+        self.reached(now);
         if let Stream::Open { since, caught_up, .. } = &mut self.stream
             && list.flight.asked.tick > *since
             && !std::mem::replace(caught_up, true)
@@ -200,7 +202,7 @@ impl Engine {
                     return;
                 };
                 self.view.landed_about(&look.ids, listed.containers, &look.flight.asked);
-                self.reached();
+                self.reached(now);
                 self.take_stock(now);
                 self.settle_open(now);
             }
@@ -229,7 +231,8 @@ impl Engine {
         }
     }
 
-    fn reached(&mut self) {
+    fn reached(&mut self, now: Instant) {
+        self.counts.last_success = self.unix(now).as_secs();
         self.gone_since = None;
         if std::mem::take(&mut self.was_away) {
             self.comeback = self.comeback.wrapping_add(1);

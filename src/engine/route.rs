@@ -17,7 +17,7 @@ pub enum Route {
     Metrics,
     /// The verdict on one app: `P/apps/health/{app}`.
     App(AppName),
-    /// All apps at once: `P/apps`.
+    /// All apps at once: `P/apps`, or `P/status` for people.
     Apps(Box<Query>),
     /// As the last two, but that is no name.
     BadName,
@@ -27,6 +27,66 @@ pub enum Route {
     NotAllowed,
     /// No path of ours.
     NotFound,
+}
+
+/// Which of the paths was asked for: a closed list, by which requests are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// `P/health`.
+    Health,
+    /// `P/ready`.
+    Ready,
+    /// `P/apps/health/{app}`.
+    App,
+    /// `P/apps`.
+    Apps,
+    /// `P/status`.
+    Status,
+    /// `P/metrics`.
+    Metrics,
+    /// None of these, or no request at all.
+    Other,
+}
+
+impl Path {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 7] = [Self::Health, Self::Ready, Self::App, Self::Apps, Self::Status, Self::Metrics, Self::Other];
+
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Health => "health",
+            Self::Ready => "ready",
+            Self::App => "app",
+            Self::Apps => "apps",
+            Self::Status => "status",
+            Self::Metrics => "metrics",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl Route {
+    /// Which path that is.
+    #[must_use]
+    pub const fn path(&self) -> Path {
+        match self {
+            Self::Health => Path::Health,
+            Self::Ready => Path::Ready,
+            Self::Metrics => Path::Metrics,
+            Self::App(_) | Self::BadName => Path::App,
+            Self::Apps(query) => {
+                if query.page {
+                    Path::Status
+                } else {
+                    Path::Apps
+                }
+            }
+            Self::BadQuery(_) => Path::Apps,
+            Self::NotAllowed | Self::NotFound => Path::Other,
+        }
+    }
 }
 
 /// A key and its value in a query, decoded; none: badly encoded.
@@ -39,7 +99,7 @@ pub fn route<'a>(prefix: &str, path: &[u8], query: impl Iterator<Item = Pair<'a>
     match find(prefix, path) {
         None => Route::NotFound,
         Some(_) if !reads => Route::NotAllowed,
-        Some(Route::Apps(_)) => match apps(query) {
+        Some(Route::Apps(asked)) if !asked.page => match apps(query) {
             Ok(query) => Route::Apps(Box::new(query)),
             Err(wants) => wants.map_or(Route::BadName, Route::BadQuery),
         },
@@ -59,6 +119,7 @@ fn find(prefix: &str, path: &[u8]) -> Option<Route> {
         b"/ready" => Some(Route::Ready),
         b"/metrics" => Some(Route::Metrics),
         b"/apps" => Some(Route::Apps(Box::default())),
+        b"/status" => Some(Route::Apps(Box::new(Query { page: true, ..Query::default() }))),
         b"/apps/health" => Some(Route::BadName),
         path => {
             let name = path.strip_prefix(b"/apps/health/")?;
@@ -103,6 +164,7 @@ mod tests {
     #[test]
     fn paths() {
         let app = |name: &str| Route::App(AppName::parse(name.as_bytes()).unwrap());
+        let page = || Route::Apps(Box::new(Query { page: true, ..Query::default() }));
         let cases = [
             ("/chc", "/", Route::Ready),
             ("/chc", "*", Route::Health),
@@ -111,6 +173,8 @@ mod tests {
             ("/chc", "/chc/health//", Route::NotFound),
             ("/chc", "/chc/ready", Route::Ready),
             ("/chc", "/chc/metrics", Route::Metrics),
+            ("/chc", "/chc/status", page()),
+            ("/chc", "/chc/status/", page()),
             ("/chc", "/chc/apps/health/bk_iam", app("bk_iam")),
             ("/chc", "/chc/apps/health/bk_iam/", app("bk_iam")),
             ("/chc", "/chc/apps/health/health", app("health")),
@@ -144,7 +208,7 @@ mod tests {
     fn what_is_asked_about_all_apps() {
         let apps = |require: &[&str], index, wait| {
             let require = require.iter().map(|name| AppName::parse(name.as_bytes()).unwrap()).collect();
-            Route::Apps(Box::new(Query { require, index, wait: Duration::from_millis(wait) }))
+            Route::Apps(Box::new(Query { require, index, wait: Duration::from_millis(wait), page: false }))
         };
         let all: Vec<String> = (0..=limits::REQUIRED).map(|number| format!("app{number}")).collect();
         let names = |count: usize| all.iter().take(count).map(String::as_str).collect::<Vec<_>>();
@@ -182,6 +246,8 @@ mod tests {
         }
         assert_eq!(route("", b"/apps/", [None].into_iter(), true), Route::BadQuery("the query is badly encoded"));
         assert_eq!(route("", b"/apps", [None].into_iter(), false), Route::NotAllowed);
-        assert_eq!(route("", b"/health", [None].into_iter(), true), Route::Health, "nobody looks at it");
+        for path in [&b"/health"[..], b"/status"] {
+            assert!(!matches!(route("", path, [None].into_iter(), true), Route::BadQuery(_)), "nobody looks at it");
+        }
     }
 }

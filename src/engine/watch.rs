@@ -15,6 +15,8 @@ pub struct Query {
     pub index: Option<u64>,
     /// How long it would wait for another.
     pub wait: Duration,
+    /// A person wants to read the answer.
+    pub page: bool,
 }
 
 /// One who waits.

@@ -15,6 +15,8 @@ pub enum Kind {
     Json,
     /// The text format of Prometheus.
     Metrics,
+    /// A page for people, with these fields of its own: each begins with the end of a line.
+    Page(&'static str),
 }
 
 impl Kind {
@@ -22,6 +24,7 @@ impl Kind {
         match self {
             Self::Json => "\r\nContent-Type: application/json; charset=utf-8",
             Self::Metrics => "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8",
+            Self::Page(fields) => fields,
         }
     }
 }
@@ -101,7 +104,7 @@ impl Reply<'_> {
 }
 
 /// A number in decimal digits, of which there are at most twenty.
-fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+pub fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut from = digits.len();
     for digit in digits.iter_mut().rev() {
         *digit = b"0123456789".get((number % 10) as usize).copied().unwrap_or(b'0');

@@ -113,6 +113,24 @@ impl Bad {
         Self::HeadTooLarge,
         Self::Late,
     ];
+
+    /// Its name, by which it is counted.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Syntax => "Syntax",
+            Self::Target => "Target",
+            Self::Host => "Host",
+            Self::Framing => "Framing",
+            Self::CutShort => "CutShort",
+            Self::Version => "Version",
+            Self::Coding => "Coding",
+            Self::Connect => "Connect",
+            Self::TargetTooLong => "TargetTooLong",
+            Self::HeadTooLarge => "HeadTooLarge",
+            Self::Late => "Late",
+        }
+    }
 }
 
 /// The request at the start of `bytes`, once its head is complete.

@@ -12,6 +12,7 @@
 //! | `drains`    | the folder of drains |
 //! | `logfile`   | the log, on stderr or in a file that can be reopened |
 //! | `systemd`   | inherited listeners, readiness, watchdog |
+//! | `process`   | what the system says of this process |
 
 pub mod clock;
 pub mod deadlines;
@@ -19,6 +20,7 @@ pub mod drains;
 pub mod listen;
 pub mod logfile;
 mod peer;
+mod process;
 pub mod server;
 pub mod sock;
 pub mod systemd;

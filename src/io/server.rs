@@ -28,6 +28,7 @@ use super::drains::Folder;
 use super::listen::{self, Accepted, Listening};
 use super::logfile;
 use super::peer::{self, Client, Got, Peer, Role, Round, Socket};
+use super::process;
 use super::sock::{Listener, Stream};
 use super::systemd::{self, Supervisor};
 use crate::answers::{self, Words};
@@ -36,12 +37,13 @@ use crate::config::{Address, Config, Listen};
 use crate::docker::{ApiVersion, Exchange, Question};
 use crate::engine::route::{Route, route};
 use crate::engine::watch::Query;
-use crate::engine::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Reason, Settings, Ticket, Verdict};
+use crate::engine::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Path, Reason, Settings, Ticket, Verdict};
 use crate::http::reply::{Field, Kind};
 use crate::http::target::pairs;
 use crate::http::{Bad, Inbound, Reply, Wait};
 use crate::limits;
 use crate::metrics::{self, Closed, Traffic};
+use crate::page::{self, Page};
 use crate::slots::{Id, Slots};
 
 /// The poll's token for signals; the listeners come behind it, and peers from [`Id::FIRST`] on.
@@ -68,6 +70,8 @@ pub struct Server {
     /// When to look at it next.
     drains_at: Instant,
     clock: Clock,
+    /// When it was made, in seconds of Unix time.
+    started: u64,
     scratch: Vec<u8>,
     /// The buffer lent to whoever is answered. One will do: an answer is written before the next one is made.
     spare: Vec<u8>,
@@ -139,6 +143,7 @@ impl Server {
             drains: Folder::new(config.drain_dir.clone()),
             // Before anybody is told anything.
             drains_at: clock.now(),
+            started: clock.unix().as_secs(),
             clock,
             scratch: vec![0; limits::READ_BYTES],
             spare: Vec::new(),
@@ -476,13 +481,13 @@ impl Server {
                 inbound.linger();
             }
             let ask = |number, request: crate::http::Request<'_>| {
-                let ticket = Ticket { connection: id, number };
+                let route = route(&config.prefix, &request.path, pairs(request.query), request.method.reads());
+                let ticket = Ticket { connection: id, number, path: route.path() };
                 debug!(
                     "asked connection={} request={number} path={}",
                     id.to_usize(),
                     request.path.get(..200).unwrap_or(&request.path).escape_ascii()
                 );
-                let route = route(&config.prefix, &request.path, pairs(request.query), request.method.reads());
                 // Its answer is the largest there is, and may be held back for a while.
                 let holds = matches!(route, Route::Apps(_));
                 engine.asked(ticket, route, !*extra, clock.now());
@@ -564,13 +569,9 @@ impl Server {
         match action {
             Action::Answer(ticket, answer) => self.answer(ticket, &answer),
             Action::Verdict(ticket, ref app, stale) => self.verdict(ticket, app, stale),
+            Action::Apps(ticket, query) if query.page => self.page(ticket),
             Action::Apps(ticket, query) => self.all_apps(ticket, &query),
-            Action::Metrics(ticket) => {
-                let engine = &self.engine;
-                let trust = engine.trust(self.clock.now());
-                let body = metrics::text(&self.traffic, engine.counts(), trust, engine.containers(), engine.watchers());
-                self.reply(ticket, &Reply { kind: Kind::Metrics, ..Reply::json(200, &body) });
-            }
+            Action::Metrics(ticket) => self.metrics(ticket),
             Action::Ask(flight, question, version) => self.ask_docker(flight, &question, version),
             Action::Check(flight, app) => self.check(flight, &app),
             Action::Forget(flight) => self.close_flight(flight),
@@ -639,9 +640,34 @@ impl Server {
         hand_over(peers, list, spare, clock, traffic, ticket, &Reply { numbers, ..reply });
     }
 
-    fn reply(&mut self, ticket: Ticket, reply: &Reply<'_>) {
-        let Self { peers, list, spare, clock, traffic, .. } = self;
-        hand_over(peers, list, spare, clock, traffic, ticket, reply);
+    /// All apps, for people.
+    fn page(&mut self, ticket: Ticket) {
+        let Self { engine, words, body, peers, list, spare, clock, traffic, .. } = self;
+        let now = clock.now();
+        let (wrong, host) = (engine.all_wrong(now), engine.readiness(now));
+        let page = Page { words, docker: engine.trust(now), host: &host, apps: &engine.rows(), wrong: &wrong, index: engine.index() };
+        empty(body);
+        page.write(body);
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { kind: Kind::Page(page::FIELDS), ..Reply::json(200, body) });
+        // It is large, and seldom asked for.
+        empty(body);
+    }
+
+    fn metrics(&mut self, ticket: Ticket) {
+        let Self { engine, body, peers, list, spare, clock, traffic, .. } = self;
+        let all = metrics::All {
+            traffic,
+            engine: engine.counts(),
+            trust: engine.trust(clock.now()),
+            containers: engine.containers(),
+            watchers: engine.watchers(),
+            apps: &engine.rows(),
+            process: &process::figures(self.started),
+        };
+        empty(body);
+        all.write(body);
+        hand_over(peers, list, spare, clock, traffic, ticket, &Reply { kind: Kind::Metrics, ..Reply::json(200, body) });
+        empty(body);
     }
 
     fn ask_docker(&mut self, flight: FlightId, question: &Question, version: Option<ApiVersion>) {
@@ -733,7 +759,7 @@ fn hand_over(
     client.inbound.lend(spare);
     client.inbound.answer(ticket.number, reply, clock.date());
     traffic.hit(client.inbound.take_hits());
-    traffic.answered(reply.status);
+    traffic.answered(ticket.path, reply.status);
     debug!("answered connection={} request={} status={}", ticket.connection.to_usize(), ticket.number, reply.status);
     enlist(list, ticket.connection, peer);
 }
@@ -742,6 +768,6 @@ fn hand_over(
 fn refuse(inbound: &mut Inbound, number: u32, bad: Bad, clock: &Clock, traffic: &mut Traffic) {
     let (status, body) = answers::refused(bad);
     inbound.answer(number, &Reply::json(status, &body), clock.date());
-    traffic.answered(status);
+    traffic.answered(Path::Other, status);
     traffic.refused(bad);
 }

@@ -45,7 +45,9 @@ use truth::Truth;
 
 use super::groups::Row;
 use super::watch::Query;
-use super::{Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Policy, Route, Settings, Ticket, Trust};
+use super::{
+    Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Path, Policy, Route, Settings, Ticket, Trust,
+};
 use crate::docker::event::{Event, Line, What};
 use crate::docker::exchange::{Listed, Told};
 use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
@@ -320,7 +322,7 @@ impl<'a> World<'a> {
     // ---- Clients.
 
     fn ticket(&mut self) -> Ticket {
-        Ticket { connection: self.slots.insert(()), number: 0 }
+        Ticket { connection: self.slots.insert(()), number: 0, path: Path::App }
     }
 
     fn probe_any(&mut self) {
@@ -339,7 +341,7 @@ impl<'a> World<'a> {
         let ticket = self.ticket();
         let index = [None, Some(self.engine.index()), Some(self.engine.index() - 1)][self.dice.throw(3) as usize];
         let require = if self.dice.throw(4) == 0 { vec![name(0)] } else { Vec::new() };
-        let query = Query { require, index, wait: Duration::from_secs(self.dice.throw(3) * 20) };
+        let query = Query { require, index, wait: Duration::from_secs(self.dice.throw(3) * 20), page: false };
         self.surveys.push(Survey { ticket, query: query.clone(), came: self.now });
         self.engine.asked(ticket, Route::Apps(Box::new(query)), true, self.now);
     }

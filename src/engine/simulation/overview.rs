@@ -20,7 +20,7 @@ impl World<'_> {
     /// After each turn.
     pub(super) fn check_overview(&mut self) {
         let (index, trust) = (self.engine.index(), self.engine.trust(self.now));
-        let rows: Vec<(String, Row)> = self.engine.rows().into_iter().map(|(name, row)| (name.to_owned(), *row)).collect();
+        let rows: Vec<(String, Row)> = self.engine.rows().into_iter().map(|(name, standing)| (name.to_owned(), standing.row)).collect();
         let is_same = self.overview.1 == trust && self.overview.2 == rows;
         assert_eq!(self.overview.0 == index, is_same, "{:?} and then {:?}", self.overview, (index, trust, &rows));
         self.overview = (index, trust, rows.clone());

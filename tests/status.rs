@@ -40,7 +40,9 @@ fn every_app_is_there_and_what_is_wrong_comes_first() {
         "<td>b<td><b class=\"w s down\">down</b> <i class=w>exited</i> <bdi>b-1 is exited: Exited (3) 2 days ago</bdi><td><time>2024-03-08T06:08:39Z</time><td><i class=\"w p\">containers</i> 1<",
     );
     at("<td>c<td><b class=\"w s drained\">drained</b> <bdi>c is drained: deploy &lt;2&gt;</bdi>");
-    at("<td>d<td><b class=\"w s down\">down</b> <i class=w>no-container</i> <bdi>no container is named d or d-&lt;digits&gt;, or labelled d</bdi>");
+    at(
+        "<td>d<td><b class=\"w s down\">down</b> <i class=w>no-container</i> <bdi>no container is named d or d-&lt;digits&gt;, or labelled d</bdi>",
+    );
     at("<td>a<td><b class=\"w s up\">up</b><td>");
     fs::write(drains.join("all"), "").unwrap();
     eventually("the host is drained", || page(&daemon).body.contains("drained</b> <bdi>this host is drained</bdi></p>"));

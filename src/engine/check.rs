@@ -442,13 +442,9 @@ impl Engine {
         }
     }
 
-    /// Something has happened to that container, and may have been undone before the turn is over.
-    pub(super) fn recheck_apps_of(&mut self, container: &str, now: Instant) {
-        if self.checks.is_some() {
-            for app in self.view.apps_of(container) {
-                self.recheck(&app, now);
-            }
-        }
+    /// The apps of that container, if apps are checked: what happens to it may be undone before the turn is over.
+    pub(super) fn apps_checked_of(&self, container: &str) -> Vec<AppName> {
+        if self.checks.is_some() { self.view.apps_of(container) } else { Vec::new() }
     }
 
     /// Facts about an app have changed: one that is down is no longer checked, and what the checks of that run said is forgotten.

@@ -503,13 +503,15 @@ impl Engine {
     /// share one list.
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
         if self.actions.is_empty() {
-            self.send_checks(now);
-        }
-        if self.actions.is_empty() {
             self.take_stock(now);
         }
         if self.actions.is_empty() && self.contact.rests_until(now).is_none() {
             self.ask_what_is_open(now);
+        }
+        if self.actions.is_empty() {
+            self.send_checks(now);
+            // Some may have been forgotten instead.
+            self.take_stock(now);
         }
         self.actions.pop_front()
     }

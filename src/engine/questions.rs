@@ -299,6 +299,8 @@ impl Engine {
             }
             Line::Event(event) => {
                 self.last_event = Some((event.at, now));
+                // A rename takes it from one app and gives it to another.
+                let before = self.apps_checked_of(&event.id);
                 let is_early = self.podman.is_some_and(|version| version < ApiVersion::PODMAN_TELLS_OUTCOMES);
                 // A replayed one is of some time ago, by clocks that may differ a little.
                 let age = self.unix(now).saturating_sub(Duration::from_nanos(event.at)).min(limits::REPLAY);
@@ -310,7 +312,9 @@ impl Engine {
                 };
                 if is_news {
                     count(&mut self.counts.events);
-                    self.recheck_apps_of(&event.id, now);
+                    for app in before.into_iter().chain(self.apps_checked_of(&event.id)) {
+                        self.recheck(&app, now);
+                    }
                     self.settle_open(now);
                 }
             }

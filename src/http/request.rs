@@ -144,7 +144,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Head<'_>>, Bad> {
     let mut parsed = httparse::Request::new(&mut []);
     let outcome = parsed.parse_with_uninit_headers(within, &mut headers);
     if parsed.path.is_some_and(|target| target.len() > limits::TARGET_BYTES) {
-        return Err(Bad::TargetTooLong);
+        // A bare LF in place of an empty line before it stands first.
+        let before = bare_line_feed(within).and_then(|at| within.get(..at));
+        return Err(if before.is_some_and(|before| before.trim_ascii().is_empty()) { Bad::Syntax } else { Bad::TargetTooLong });
     }
     match outcome {
         Ok(httparse::Status::Complete(length)) => {
@@ -157,8 +159,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Head<'_>>, Bad> {
         Ok(httparse::Status::Partial) => match bare_line_feed(within) {
             Some(_) => Err(Bad::Syntax),
             None if bytes.len() < limits::HEAD_BYTES => Ok(None),
-            // Not even the target has come to its end: it is the target that is too long.
-            None if parsed.path.is_none() => Err(Bad::TargetTooLong),
+            // Not even the target has come to its end: it is the target that is too long, if it has begun.
+            None if parsed.path.is_none() && parsed.method.is_some() => Err(Bad::TargetTooLong),
             None => Err(Bad::HeadTooLarge),
         },
         Err(error) => Err(first_fault(within, error)),
@@ -170,23 +172,32 @@ fn first_fault(bytes: &[u8], error: httparse::Error) -> Bad {
     if let Some(before) = bare_line_feed(bytes).and_then(|at| bytes.get(..at)) {
         let mut headers = [httparse::EMPTY_HEADER; limits::HEADERS];
         if let Err(earlier) = httparse::Request::new(&mut headers).parse(before) {
-            return bad(earlier);
+            return bad(before, earlier);
         }
         return Bad::Syntax;
     }
-    bad(error)
+    bad(bytes, error)
 }
 
-fn bad(error: httparse::Error) -> Bad {
+fn bad(bytes: &[u8], error: httparse::Error) -> Bad {
     match error {
-        httparse::Error::Version => Bad::Version,
+        httparse::Error::Version if names_another_version(bytes) => Bad::Version,
         httparse::Error::TooManyHeaders => Bad::HeadTooLarge,
         httparse::Error::HeaderName
         | httparse::Error::HeaderValue
         | httparse::Error::NewLine
         | httparse::Error::Status
-        | httparse::Error::Token => Bad::Syntax,
+        | httparse::Error::Token
+        | httparse::Error::Version => Bad::Syntax,
     }
+}
+
+/// Whether the third word of a request line is a version of HTTP (RFC 9112 section 2.3), though none that is spoken here. Anything else
+/// makes the line malformed: a space in a target, or another protocol. What httparse objects to decides, so that it is the same however
+/// little of the word has come.
+fn names_another_version(bytes: &[u8]) -> bool {
+    let word = bytes.splitn(3, |&byte| byte == b' ').nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
+    matches!(word, Some([b'0' | b'2'..=b'9', ..] | [b'1', b'.', b'2'..=b'9', ..]))
 }
 
 fn bare_line_feed(bytes: &[u8]) -> Option<usize> {
@@ -311,7 +322,8 @@ mod tests {
         let cases: &[(&str, Bad)] = &[
             ("GET /a\r\n\r\n", Bad::Syntax),
             ("GET  /a HTTP/1.1\r\n\r\n", Bad::Syntax),
-            ("GET /a  HTTP/1.1\r\n\r\n", Bad::Version),
+            ("GET /a  HTTP/1.1\r\n\r\n", Bad::Syntax),
+            ("GET /a b HTTP/1.1\r\n\r\n", Bad::Syntax),
             (" GET /a HTTP/1.1\r\n\r\n", Bad::Syntax),
             ("GET /a HTTP/1.1 \r\n\r\n", Bad::Syntax),
             ("GET\t/a HTTP/1.1\r\n\r\n", Bad::Syntax),
@@ -330,7 +342,8 @@ mod tests {
             ("GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", Bad::Syntax),
             ("GET / HTTP/2.0\r\n\r\n", Bad::Version),
             ("GET / HTTP/1.2\r\n\r\n", Bad::Version),
-            ("GET / http/1.1\r\n\r\n", Bad::Version),
+            ("GET / http/1.1\r\n\r\n", Bad::Syntax),
+            ("GET / HTTP/11.1\r\n\r\n", Bad::Syntax),
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Bad::Version),
             ("GET / HTTP/2.0\nHost: h\n\n", Bad::Version),
             ("GET / HTTP/1.1\nHost : h\n\n", Bad::Syntax),
@@ -391,6 +404,8 @@ mod tests {
             (target(limits::TARGET_BYTES + 1), Bad::TargetTooLong),
             (target(2 * limits::HEAD_BYTES), Bad::TargetTooLong),
             (target(limits::TARGET_BYTES + 1).replace("1.1", "2.0"), Bad::TargetTooLong),
+            (format!("\n{}", target(limits::TARGET_BYTES + 1)), Bad::Syntax),
+            ("A".repeat(limits::HEAD_BYTES), Bad::HeadTooLarge),
             (head(limits::HEAD_BYTES + 1), Bad::HeadTooLarge),
             (head(limits::HEAD_BYTES + 1).replace("\r\n\r\n", "\r\nbad header\r\n\r\n"), Bad::HeadTooLarge),
             (lines(limits::HEADERS + 1), Bad::HeadTooLarge),

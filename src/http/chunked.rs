@@ -28,7 +28,9 @@ pub struct Chunked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size,
-    /// The rest of a size line: spaces and extensions, which nobody uses.
+    /// Spaces behind a size, with which old servers fill up their lines.
+    Padding,
+    /// The rest of a size line: extensions, which nobody uses.
     Extension,
     SizeLineFeed,
     Data(u64),
@@ -94,8 +96,9 @@ impl Chunked {
                 self.digits = self.digits.saturating_add(1);
                 State::Size
             }
-            (State::Size | State::Extension, b'\r') if self.digits > 0 => State::SizeLineFeed,
-            (State::Size, b';' | b' ' | b'\t') if self.digits > 0 => State::Extension,
+            (State::Size | State::Padding | State::Extension, b'\r') if self.digits > 0 => State::SizeLineFeed,
+            (State::Size | State::Padding, b';') if self.digits > 0 => State::Extension,
+            (State::Size | State::Padding, b' ' | b'\t') if self.digits > 0 => State::Padding,
             (State::Extension, other) if other != b'\n' => State::Extension,
             (State::SizeLineFeed, b'\n') => {
                 let size = std::mem::take(&mut self.size);
@@ -154,6 +157,7 @@ mod tests {
             ("5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", "hello world", true),
             ("0000000A\r\n0123456789\r\n00000000\r\n\r\n", "0123456789", true),
             ("a;x=y\r\n0123456789\r\n0 \t;z\r\n\r\n", "0123456789", true),
+            ("1  \r\na\r\n0 \r\n\r\n", "a", true),
             ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n", true),
             ("1\r\na\r\n0\r\nTrailer: x\r\nOther: y\r\n\r\n", "a", true),
             ("5\r\nhel", "hel", false),
@@ -183,6 +187,7 @@ mod tests {
             "5\n",
             "5\rx",
             "5;x\n",
+            "5 5\r\n",
             "123456789\r\n",
             "5\r\nhello0",
             "5\r\nhello\rx",

@@ -4,6 +4,7 @@
 //! name, not another path. Dot segments are not resolved: no path of ours has any, and `..` is no app.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use memchr::memchr;
 
@@ -84,28 +85,37 @@ fn digit(byte: Option<&u8>) -> Result<u8, Bad> {
 
 /// Whether this can be the value of a Host field: `uri-host [ ":" port ]` (RFC 9110 section 7.2), which may be empty.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    let port = match value.strip_prefix(b"[") {
-        Some(literal) => match split_where(literal, |byte| !byte.is_ascii_hexdigit() && !matches!(byte, b':' | b'.' | b'v')) {
-            ([_, ..], [b']', port @ ..]) => port,
+    let port = if let Some(literal) = value.strip_prefix(b"[") {
+        // Who does not know the version of another literal refuses it (RFC 3986 section 3.2.2).
+        match split_where(literal, |byte| byte == b']') {
+            (address, [_, port @ ..]) if is_ipv6(address) => port,
             _ => return false,
-        },
-        // unreserved, sub-delims and percent-encodings of RFC 3986 section 3.2.2
-        None => {
-            split_where(value, |byte| {
-                !byte.is_ascii_alphanumeric()
-                    && !matches!(
-                        byte,
-                        b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%'
-                    )
-            })
-            .1
         }
+    } else {
+        let mut rest = split_where(value, ends_name).1;
+        while let [b'%', first, second, behind @ ..] = rest
+            && first.is_ascii_hexdigit()
+            && second.is_ascii_hexdigit()
+        {
+            rest = split_where(behind, ends_name).1;
+        }
+        rest
     };
     match port {
         [] => true,
         [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
         _ => false,
     }
+}
+
+/// Whether a byte is neither unreserved nor one of the sub-delims of RFC 3986 section 3.2.2.
+fn ends_name(byte: u8) -> bool {
+    !byte.is_ascii_alphanumeric()
+        && !matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}
+
+fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 /// What is before the first such byte, and the rest.
@@ -178,10 +188,34 @@ mod tests {
 
     #[test]
     fn a_host_is_a_name_or_an_address_with_perhaps_a_port() {
-        for good in ["", "a", "a.b:80", "127.0.0.1", "[::1]", "[::1]:80", "[::ffff:1.2.3.4]:", "a:", "%41", "bk_iam-1"] {
+        for good in ["", "a", "a.b:80", "127.0.0.1", "[::1]", "[::1]:80", "[::ffff:1.2.3.4]:", "a:", "%41", "a%2Db%5f:1", "bk_iam-1"] {
             assert!(is_host(good.as_bytes()), "{good}");
         }
-        for bad in ["a b", "a:b", "a:80:80", "[::1", "[]", "[::1]80", "[g]", "::1", "a/b", "a@b", "a,b/", "\u{e4}", "a\0", "[a]b"] {
+        for bad in [
+            "a b",
+            "a:b",
+            "a:80:80",
+            "[::1",
+            "[]",
+            "[::1]80",
+            "[g]",
+            "::1",
+            "a/b",
+            "a@b",
+            "a,b/",
+            "\u{e4}",
+            "a\0",
+            "[a]b",
+            "%",
+            "a%4",
+            "%zz",
+            "a%41%4g",
+            "[:::1]",
+            "[1:2:3]",
+            "[1.2.3.4]",
+            "[v1.a]",
+            "[::1%25lo]",
+        ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
     }

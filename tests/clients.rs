@@ -185,14 +185,14 @@ fn the_absolute_form_is_understood() {
     let mut client = daemon.connect();
     for (target, status) in [
         ("http://127.0.0.1:4246/container-healthcheck/health", 200),
-        ("HTTPS://any.host/container-healthcheck/apps/health/gone", 503),
+        ("HTTP://any.host/container-healthcheck/apps/health/gone", 503),
         ("http://any.host", 200),
         ("http://any.host?x", 200),
         ("http://[::1]/nothing", 404),
     ] {
         assert_eq!(client.get(target).status, status, "{target}");
     }
-    for target in ["http:///health", "ftp://h/", "h:80", "http://user@h/"] {
+    for target in ["http:///health", "https://h/", "ftp://h/", "h:80", "http://user@h/"] {
         let answers = all(&daemon, &request("GET", target, ""));
         assert_eq!(statuses(&answers), [400], "{target}");
         assert!(answers[0].is_last());

@@ -475,7 +475,8 @@ impl<S: Read + Write> Client<S> {
 
     /// Waits for the end of the connection, before which nothing more may come.
     pub fn expect_end(&mut self) {
-        assert_eq!(self.more(), 0, "more came: {:?}", String::from_utf8_lossy(&self.read));
+        let is_end = self.more() == 0;
+        assert!(is_end && self.read.is_empty(), "more came: {:?}", String::from_utf8_lossy(&self.read));
     }
 }
 

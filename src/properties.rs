@@ -20,10 +20,12 @@ use std::fmt::Debug;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::check;
 use crate::docker::container::Reader;
 use crate::docker::event::{self, Line};
 use crate::docker::exchange::{Exchange, Outcome, Told};
 use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
+use crate::drain::Drain;
 use crate::engine::app::LONGEST;
 use crate::engine::route::route;
 use crate::engine::{AppName, Route, simulation};
@@ -389,6 +391,27 @@ pub fn exchange(bytes: &[u8]) {
     }
 }
 
+/// A check of an app comes to the same however its answer's bytes come; a status is told at most once, and whoever told one has no
+/// fault.
+pub fn check(bytes: &[u8]) {
+    let (statuses, outcome) = however_cut(bytes, |pieces| {
+        let mut check = check::Exchange::new(Vec::new());
+        let mut statuses = Vec::new();
+        let early = pieces.iter().find_map(|piece| check.feed(piece, |status| statuses.push(status)));
+        (statuses, early.unwrap_or_else(|| check.end()))
+    });
+    assert_eq!((statuses.len() == 1, statuses.len() <= 1), (outcome.is_ok(), true));
+    assert!(statuses.iter().all(|status| (200..=999).contains(status)), "{statuses:?} is none to judge by");
+}
+
+/// What the file of a drain says is the same when it is written and read again, and fits into a line.
+pub fn drain(text: &[u8]) {
+    let (drain, wrong) = Drain::parse(text);
+    assert!(wrong.is_none() || drain == Drain::default(), "half of it is believed");
+    assert_eq!(Drain::parse(drain.text().as_bytes()), (drain.clone(), None));
+    assert!(!drain.sentence("app").contains(char::is_control));
+}
+
 /// Any bytes can be a path and find some route. A name comes back as it was, in whatever way it is encoded, and no app is
 /// answered for by the container of another one. The input is a target, or a name and that of a container on the next line.
 pub fn target(bytes: &[u8]) {
@@ -463,13 +486,15 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const ALL: [(&str, Property); 9] = [
+    const ALL: [(&str, Property); 11] = [
         ("request", request),
         ("response", response),
         ("chunked", chunked),
         ("list", list),
         ("events", events),
         ("exchange", exchange),
+        ("check", check),
+        ("drain", drain),
         ("target", target),
         ("inbound", inbound),
         ("engine", engine),

@@ -33,6 +33,12 @@ impl FromIterator<(Box<str>, Drain)> for Drains {
 }
 
 impl Drains {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.host.is_none() && self.apps.is_empty()
+    }
+
     /// Why an app may not be used at that second of Unix time. Its own drain says more than the host's.
     #[must_use]
     pub fn of(&self, app: &AppName, unix: u64) -> Option<Drained> {

@@ -344,6 +344,7 @@ impl Engine {
 
     fn probed(&mut self, ticket: Ticket, wants: Wants, may_wait: bool, now: Instant) {
         if let Wants::App(app) = &wants
+            && !self.drains.is_empty()
             && let Some(drained) = self.drains.of(app, self.unix(now).as_secs())
         {
             count(&mut self.counts.drained);
@@ -355,9 +356,13 @@ impl Engine {
             Trust::Stale => true,
             Trust::Blind | Trust::Down => false,
         };
+        if let Wants::App(app) = &wants
+            && at_hand
+        {
+            return self.tell(ticket, app, trust == Trust::Stale, may_wait, now);
+        }
         let rests = || self.contact.rests_until(now).is_some();
         let action = match (wants, self.contact.last()) {
-            (Wants::App(app), _) if at_hand => return self.tell(ticket, app, trust == Trust::Stale, may_wait, now),
             // What is known stays listed, with Docker's fault.
             (Wants::Apps(query), last) if at_hand || trust == Trust::Down && matches!(last, Some(Err(_))) => {
                 return self.survey(ticket, query, may_wait, now);

@@ -186,7 +186,7 @@ impl Engine {
     /// Tells one who has waited for Docker what is so by now.
     pub(super) fn tell_what_is_known(&mut self, Waiter { ticket, wants, .. }: Waiter, stale: bool, now: Instant) {
         match wants {
-            Wants::App(app) => self.tell(ticket, app, stale, true, now),
+            Wants::App(app) => self.tell(ticket, &app, stale, true, now),
             Wants::Apps(query) => self.survey(ticket, query, true, now),
         }
     }

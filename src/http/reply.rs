@@ -8,6 +8,13 @@ use super::Method;
 /// The methods answered.
 const ALLOW: &str = "\r\nAllow: GET, HEAD, OPTIONS";
 
+/// The end of a head, and that of the last one on its connection.
+const END: &str = "\r\nCache-Control: no-store\r\n\r\n";
+const LAST_END: &str = "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
+
+/// Room for a head, but for the fields of a page.
+const ROOM: usize = 256;
+
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -76,30 +83,25 @@ impl Reply<'_> {
         let body = if is_options || method == Method::Head { &[] } else { self.body };
         // An answer to OPTIONS has no body and has to say so (RFC 9110 section 9.3.7).
         let length = if is_options { 0 } else { self.body.len() };
-        let (mut digits, mut one, mut other) = ([0; 20], [0; 20], [0; 20]);
-        let [first, second] = self.numbers;
-        let first = first.map(|(field, number)| (field.start(), decimal(number, &mut one))).unwrap_or_default();
-        let second = second.map(|(field, number)| (field.start(), decimal(number, &mut other))).unwrap_or_default();
-        // A head is put together for each probe, so by copying alone, and in few parts: `write!` costs as much as all else that is
-        // done for one.
-        let parts = [
-            status_line(self.status).as_bytes(),
-            date.as_bytes(),
-            if is_options || self.status == 405 { ALLOW.as_bytes() } else { b"" },
-            if length > 0 { self.kind.field().as_bytes() } else { b"" },
-            first.0,
-            first.1,
-            second.0,
-            second.1,
-            b"\r\nContent-Length: ",
-            decimal(length as u64, &mut digits),
-            if close { b"\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" } else { b"\r\nCache-Control: no-store\r\n\r\n" },
-            body,
-        ];
-        out.reserve(parts.iter().map(|part| part.len()).sum());
-        for part in parts {
-            out.extend_from_slice(part);
+        // A head is put together for each probe, so by copying alone, and of few parts: `write!` costs as much as all else that is done
+        // for one.
+        out.reserve(body.len().saturating_add(ROOM));
+        out.extend_from_slice(status_line(self.status).as_bytes());
+        out.extend_from_slice(date.as_bytes());
+        if is_options || self.status == 405 {
+            out.extend_from_slice(ALLOW.as_bytes());
         }
+        for (field, number) in self.numbers.iter().flatten() {
+            out.extend_from_slice(field.start());
+            out.extend_from_slice(decimal(*number, &mut [0; 20]));
+        }
+        if length > 0 {
+            out.extend_from_slice(self.kind.field().as_bytes());
+        }
+        out.extend_from_slice(b"\r\nContent-Length: ");
+        out.extend_from_slice(decimal(length as u64, &mut [0; 20]));
+        out.extend_from_slice(if close { LAST_END } else { END }.as_bytes());
+        out.extend_from_slice(body);
     }
 }
 

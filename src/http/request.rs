@@ -151,7 +151,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Head<'_>>, Bad> {
     match outcome {
         Ok(httparse::Status::Complete(length)) => {
             // httparse takes a bare LF for a line's end; RFC 9112 section 2.2 lets us, and we do not.
-            if within.get(..length).is_none_or(|head| bare_line_feed(head).is_some()) {
+            if !within.get(..length).is_some_and(|head| has_sound_lines(head, &parsed)) {
                 return Err(Bad::Syntax);
             }
             understand(&parsed, length).map(Some)
@@ -198,6 +198,16 @@ fn bad(bytes: &[u8], error: httparse::Error) -> Bad {
 fn names_another_version(bytes: &[u8]) -> bool {
     let word = bytes.splitn(3, |&byte| byte == b' ').nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
     matches!(word, Some([b'0' | b'2'..=b'9', ..] | [b'1', b'.', b'2'..=b'9', ..]))
+}
+
+/// Whether each line of a head that is complete ends with CR LF. They are found by what begins the next one, since a search through all
+/// bytes costs as much as the parser.
+fn has_sound_lines(head: &[u8], parsed: &httparse::Request<'_, '_>) -> bool {
+    let before = |text: &str| head.get(..text.as_ptr().addr().saturating_sub(head.as_ptr().addr())).unwrap_or_default();
+    let empty_lines = parsed.method.map(before).unwrap_or_default();
+    bare_line_feed(empty_lines).is_none()
+        && parsed.headers.iter().all(|header| before(header.name).ends_with(b"\r\n"))
+        && head.ends_with(b"\r\n\r\n")
 }
 
 fn bare_line_feed(bytes: &[u8]) -> Option<usize> {

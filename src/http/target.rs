@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 use super::{Bad, Method};
 
@@ -20,8 +20,16 @@ pub type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 /// `Target` if it has none of the forms its method allows, or is not ASCII; `Host` if an absolute form names no sound host;
 /// `Connect` for the authority form, since we are no proxy.
 pub fn parts(method: Method, target: &str) -> Result<(Cow<'_, [u8]>, &str), Bad> {
-    // A fragment is never sent (RFC 9110 section 4.2.5); other bytes have to be percent-encoded (RFC 3986 section 2).
-    if !target.is_ascii() || memchr(b'#', target.as_bytes()).is_some() {
+    // Bytes other than ASCII have to be percent-encoded (RFC 3986 section 2).
+    if !target.is_ascii() {
+        return Err(Bad::Target);
+    }
+    // A probe asks for a plain path.
+    if method != Method::Connect && target.starts_with('/') && memchr3(b'?', b'#', b'%', target.as_bytes()).is_none() {
+        return Ok((Cow::Borrowed(target.as_bytes()), ""));
+    }
+    // A fragment is never sent (RFC 9110 section 4.2.5).
+    if memchr(b'#', target.as_bytes()).is_some() {
         return Err(Bad::Target);
     }
     match method {

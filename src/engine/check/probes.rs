@@ -11,19 +11,19 @@ impl Engine {
 
     /// Gives a probe its verdict: all that Docker can say is known. The first one of an app waits for the result of a check. So a
     /// probe waits for Docker and then for the check, each as long as it may.
-    pub(in crate::engine) fn tell(&mut self, ticket: Ticket, app: AppName, stale: bool, may_wait: bool, now: Instant) {
-        let waits = self.asked_about(&app, now);
+    pub(in crate::engine) fn tell(&mut self, ticket: Ticket, app: &AppName, stale: bool, may_wait: bool, now: Instant) {
+        let waits = self.asked_about(app, now);
         let has_room = !waits || self.has_room();
         let action = match &mut self.checks {
             Some(checks) if waits => {
                 if may_wait && has_room {
                     let due = now + checks.settings.timeout;
-                    return checks.waiting.push_back(Waiter { ticket, app, due });
+                    return checks.waiting.push_back(Waiter { ticket, app: *app, due });
                 }
                 count(&mut self.counts.busy);
                 Action::Answer(ticket, Answer::Busy)
             }
-            _ => Action::Verdict(ticket, app, stale),
+            _ => Action::Verdict(ticket, *app, stale),
         };
         self.actions.push_back(action);
     }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use container_healthcheck::config::{COMMANDS, FLAGS, Flag};
+use container_healthcheck::docker::{Question, ask};
 
 fn paper(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -74,6 +75,24 @@ fn the_readme_has_the_commands() {
     let shown: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("    container-healthcheck ")).collect();
     let commands: Vec<_> = COMMANDS.iter().map(|form| format!("{} {}", form.name, form.args).trim_end().to_owned()).collect();
     assert_eq!(shown, commands);
+}
+
+#[test]
+fn the_readme_has_each_request_that_docker_is_sent() {
+    let questions = [Question::All, Question::About(vec!["...".into()]), Question::Ailing, Question::Events { since: Some(0) }];
+    let sent = questions.map(|question| {
+        let request = String::from_utf8(ask::bytes(&question, None)).unwrap();
+        let mut line = request.split(" HTTP/1.1").next().unwrap().replace("since=0.000000000", "since=...");
+        for (code, plain) in [("%7B", "{"), ("%7D", "}"), ("%5B", "["), ("%5D", "]"), ("%22", "\""), ("%3A", ":"), ("%2C", ",")] {
+            line = line.replace(code, plain);
+        }
+        line
+    });
+    for name in ["README.md", "packaging/doc/README.zh-CN.md"] {
+        let text = paper(name);
+        let shown: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with("GET /")).collect();
+        assert_eq!(shown, sent, "{name}");
+    }
 }
 
 #[test]

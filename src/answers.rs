@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::to_writer;
 
 use crate::config::CheckUrl;
-use crate::docker::Fault;
+use crate::docker::{Fault, Parts};
 use crate::drain;
 use crate::engine::groups::{Row, Standing};
 use crate::engine::{Answer, AppName, CheckFault, Reason, Shown, Trust};
@@ -65,8 +65,9 @@ impl Words {
             }
             Answer::Down(reason, shown) => {
                 let Shown { name, container } = &**shown;
-                let (reason, colon) = (reason.word(), if container.status.is_empty() { "" } else { ": " });
-                tell(503, 12, reason, format_args!("{name} is {reason}{colon}{}", container.status));
+                let (reason, status) = (reason.word(), container.parts().status);
+                let colon = if status.is_empty() { "" } else { ": " };
+                tell(503, 12, reason, format_args!("{name} is {reason}{colon}{status}"));
             }
             Answer::Checking(container) => {
                 tell(503, 12, Reason::Checking.word(), format_args!("{container} is up, and its first check has not ended yet"));
@@ -149,8 +150,9 @@ impl Words {
 
     /// The keys in the order of the tool that this one replaces.
     fn up(&self, Shown { name, container }: &Shown, out: &mut Vec<u8>) {
-        let command = if self.hide_command { "" } else { &*container.command };
-        let id = container.id.char_indices().nth(SHORT_ID).map_or(&*container.id, |(end, _)| container.id.split_at(end).0);
+        let Parts { id, image, command, status, ports, .. } = container.parts();
+        let command = if self.hide_command { "" } else { command };
+        let id = id.char_indices().nth(SHORT_ID).map_or(id, |(end, _)| id.split_at(end).0);
         out.extend_from_slice(br#"{"code":0,"status":"ok","message":{"command":"#);
         json(out, command);
         out.extend_from_slice(br#","container_id":"#);
@@ -158,14 +160,14 @@ impl Words {
         out.extend_from_slice(br#","created":"#);
         json(out, &container.created);
         out.extend_from_slice(br#","image":"#);
-        json(out, &*container.image);
+        json(out, image);
         out.extend_from_slice(br#","names":"#);
         json(out, &**name);
         out.extend_from_slice(br#","port":"#);
         // It is JSON already.
-        out.extend_from_slice(container.ports.as_bytes());
+        out.extend_from_slice(ports.as_bytes());
         out.extend_from_slice(br#","state":"running","status":"#);
-        json(out, &*container.status);
+        json(out, status);
         out.extend_from_slice(b"}}");
     }
 
@@ -285,7 +287,7 @@ fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 mod tests {
     use super::*;
     use crate::config::Address;
-    use crate::docker::{ApiVersion, Container};
+    use crate::docker::{ApiVersion, Container, Texts};
     use crate::drain::Drain;
     use crate::engine::{AppName, CheckFailed, Drained, Reason};
 
@@ -300,17 +302,17 @@ mod tests {
         }
     }
 
-    fn shown() -> Box<Shown> {
-        let container = Container {
-            id: "037dbe46cd0b2cf5".into(),
-            image: "python36e:1.1".into(),
-            command: "sh /build/builder".into(),
-            created: 1_709_878_119,
-            ports: "[]".into(),
-            status: "Up 5 days".into(),
-            ..Container::default()
+    fn shown() -> Shown {
+        let parts = Parts {
+            id: "037dbe46cd0b2cf5",
+            image: "python36e:1.1",
+            command: "sh /build/builder",
+            ports: "[]",
+            status: "Up 5 days",
+            ..Parts::default()
         };
-        Box::new(Shown { name: "bk_iam-1709878117".into(), container })
+        let container = Container { texts: Texts::of(&parts), created: 1_709_878_119, ..Container::default() };
+        Shown { name: "bk_iam-1709878117".into(), container }
     }
 
     fn told(answer: &Answer) -> (u16, String) {
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn the_exact_json_of_the_old_tool() {
         let up = r#"{"code":0,"status":"ok","message":{"command":"sh /build/builder","container_id":"037dbe46cd","created":1709878119,"image":"python36e:1.1","names":"bk_iam-1709878117","port":[],"state":"running","status":"Up 5 days"}}"#;
-        assert_eq!(told(&Answer::Up(shown())), (200, up.into()));
+        assert_eq!(told(&Answer::Up(Box::new(shown()))), (200, up.into()));
         assert_eq!(told(&Answer::Healthy), (200, r#"{"code":0,"status":"ok","message":"i'm healthy"}"#.into()));
     }
 
@@ -338,8 +340,8 @@ mod tests {
         };
         let exited = |status: &str| {
             let mut shown = shown();
-            shown.container.status = status.into();
-            Answer::Down(Reason::Exited, shown)
+            shown.container.set_status(status);
+            Answer::Down(Reason::Exited, Box::new(shown))
         };
         let cases = [
             (Answer::Ready, 200, 0, "", "ready"),
@@ -484,20 +486,21 @@ mod tests {
     #[test]
     fn what_docker_says_is_escaped_and_a_command_can_be_hidden() {
         let mut hostile = shown();
-        hostile.container.command = "sh -c \"echo \\ \u{1}\n\u{2028}</script>\"".into();
-        let (_, body) = told(&Answer::Up(hostile));
+        let command = "sh -c \"echo \\ \u{1}\n\u{2028}</script>\"";
+        hostile.container.texts = Texts::of(&Parts { command, ..hostile.container.parts() });
+        let (_, body) = told(&Answer::Up(Box::new(hostile)));
         assert!(body.contains(r#""command":"sh -c \"echo \\ \u0001\n"#), "{body}");
         let hidden = Words { hide_command: true, ..words() };
         let mut body = Vec::new();
-        hidden.answer(&Answer::Up(shown()), &mut body);
+        hidden.answer(&Answer::Up(Box::new(shown())), &mut body);
         assert!(body.starts_with(br#"{"code":0,"status":"ok","message":{"command":"","#));
     }
 
     #[test]
     fn a_short_id_is_shown_whole() {
         let mut shown = shown();
-        shown.container.id = "abc".into();
-        assert!(told(&Answer::Up(shown)).1.contains(r#""container_id":"abc""#));
+        shown.container.texts = Texts::of(&Parts { id: "abc", ..shown.container.parts() });
+        assert!(told(&Answer::Up(Box::new(shown))).1.contains(r#""container_id":"abc""#));
     }
 
     #[test]

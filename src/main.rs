@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use container_healthcheck::cli::{self, Caller};
 use container_healthcheck::config::{self, Command, Config, Errand, NAME};
-use container_healthcheck::io::{Server, logfile, systemd};
+use container_healthcheck::io::{Server, logfile, memory, systemd};
 use container_healthcheck::limits;
 use log::{error, info, warn};
 use rlimit::Resource;
@@ -63,6 +63,7 @@ fn run(config: Config, errand: &Errand) -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "whoever starts it looks there")]
 fn serve(mut config: Config, warnings: &[String], journal: bool) -> ExitCode {
+    memory::give_back();
     let unusable = logfile::start(config.level, config.log_folder.as_deref(), journal);
     info!("started version={} commit={} docker={}", env!("CARGO_PKG_VERSION"), env!("COMMIT"), config.docker_host);
     for warning in unusable.iter().chain(warnings) {

@@ -24,8 +24,12 @@ use crate::check;
 use crate::docker::container::Reader;
 use crate::docker::event::{self, Line};
 use crate::docker::exchange::{Exchange, Outcome, Told};
+<<<<<<< HEAD
 use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
 use crate::drain::Drain;
+=======
+use crate::docker::{ApiVersion, Container, Fault, Health, Parts, Question, State, Texts};
+>>>>>>> memory
 use crate::engine::app::LONGEST;
 use crate::engine::route::route;
 use crate::engine::{AppName, Route, simulation};
@@ -334,19 +338,18 @@ fn plainly(value: &Value) -> Option<Container> {
     let words = |name: &str| label(name).map_or(Some(""), Value::as_str);
     let (app, compose) = (words("container-healthcheck.app")?, words("com.docker.compose.service")?);
     let swarm = words("com.docker.swarm.service.name")?;
-    Some(Container {
-        id: text("Id")?.into(),
-        names: own.take(limits::NAMES).map(Into::into).collect(),
-        image: text("Image")?.into(),
-        command: text("Command")?.into(),
-        status: status.into(),
-        ports: known("Ports").filter(|ports| ports.is_array()).map_or("[]".into(), |ports| ports.to_string().into()),
-        created: known("Created").map_or(Some(0), Value::as_i64)?,
-        state,
-        health,
-        app: app.into(),
-        service: if compose.is_empty() { swarm } else { compose }.into(),
-    })
+    let parts = Parts {
+        id: text("Id")?,
+        names: &own.take(limits::NAMES).collect::<Vec<_>>().join("/"),
+        image: text("Image")?,
+        command: text("Command")?,
+        status,
+        ports: &known("Ports").filter(|ports| ports.is_array()).map_or("[]".into(), Value::to_string),
+        app,
+        service: if compose.is_empty() { swarm } else { compose },
+    };
+    let created = known("Created").map_or(Some(0), Value::as_i64)?;
+    Some(Container { texts: Texts::of(&parts), created, state, health })
 }
 
 /// A stream tells the same however its bytes come, and each line of it is an event exactly if it is an object to `serde_json`.

@@ -16,10 +16,30 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 use std::{fs, thread};
 
-use support::{Answer, Folder, PREFIX, container, eventually, is_there, live};
+use support::{Answer, Daemon, FakeDocker, Folder, PREFIX, container, eventually, is_there, live};
 
-fn metrics(daemon: &support::Daemon) -> Answer {
+fn metrics(daemon: &Daemon) -> Answer {
     daemon.get(&format!("{PREFIX}/metrics"))
+}
+
+#[test]
+fn the_memory_of_a_large_answer_is_given_back() {
+    let docker = FakeDocker::hung();
+    docker.holds((0..1000).map(|number| container(&format!("app{number}-1"), "running", "Up 3 minutes")).collect());
+    docker.open_stream();
+    let daemon = Daemon::start(&docker.path(), &["-resync", "1h"]);
+    // Nobody has asked for metrics yet.
+    daemon.wait_for_log("live containers=1000");
+    let rests = || {
+        // Once it answers, it has done with what it answered before.
+        daemon.get(&format!("{PREFIX}/health"));
+        daemon.memory("RssAnon") * 1024
+    };
+    let before = rests();
+    // The allocator learns from the first one.
+    let length = (0..3).map(|_| metrics(&daemon).body.len() as u64).max().unwrap();
+    let after = rests();
+    assert!(length > 256 * 1024 && after < before + length / 2, "{length} bytes of metrics: from {before} bytes to {after}");
 }
 
 /// The value of a sample whose name has nothing of ours before it.

@@ -17,7 +17,7 @@ use container_healthcheck::answers::Words;
 use container_healthcheck::config::{Address, CheckUrl};
 use container_healthcheck::docker::event::{Event, Line, What};
 use container_healthcheck::docker::exchange::{Listed, Told};
-use container_healthcheck::docker::{Container, Fault, Health, Question, State};
+use container_healthcheck::docker::{Container, Fault, Health, Parts, Question, State, Texts};
 use container_healthcheck::drain::Drain;
 use container_healthcheck::engine::{
     Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Path, Policy, Route, Settings, Ticket,
@@ -47,24 +47,24 @@ const HEALTH: [(&str, Health, &str); 4] = [
 /// `name+name state/health @created label=app service=service`
 fn container(words: &str) -> Container {
     let mut words = words.split(' ');
-    let names: Vec<Box<str>> = words.next().unwrap().split('+').map(Into::into).collect();
+    let names = words.next().unwrap().replace('+', "/");
     let state = words.next().unwrap();
     let (state, health) = state.split_once('/').unwrap_or((state, ""));
     let (_, state, status) = STATES.into_iter().find(|(word, ..)| *word == state).unwrap();
     let (_, health, suffix) = HEALTH.into_iter().find(|(word, ..)| *word == health).unwrap();
-    let id = names[0].clone();
-    let status = format!("{status}{suffix}").into();
-    let mut container = Container { id, names, ports: "[]".into(), state, health, status, ..Container::default() };
+    let id = names.split('/').next().unwrap();
+    let status = format!("{status}{suffix}");
+    let (mut parts, mut created) = (Parts { id, names: &names, ports: "[]", status: &status, ..Parts::default() }, 0);
     for word in words {
-        if let Some(created) = word.strip_prefix('@') {
-            container.created = created.parse().unwrap();
+        if let Some(at) = word.strip_prefix('@') {
+            created = at.parse().unwrap();
         } else if let Some(app) = word.strip_prefix("label=") {
-            container.app = app.into();
+            parts.app = app;
         } else {
-            container.service = word.strip_prefix("service=").unwrap().into();
+            parts.service = word.strip_prefix("service=").unwrap();
         }
     }
-    container
+    Container { texts: Texts::of(&parts), created, state, health }
 }
 
 fn fault(word: &str) -> Fault {
@@ -143,7 +143,8 @@ impl World {
     }
 
     fn docker(&mut self, flight: FlightId, question: &Question) {
-        let about = |container: &&Container| !matches!(question, Question::About(ids) if !ids.contains(&container.id));
+        let about =
+            |container: &&Container| !matches!(question, Question::About(ids) if !ids.iter().any(|id| **id == *container.parts().id));
         let outcome = match (&self.fault, question) {
             // It says nothing at all.
             (Some(Fault::Late), _) => return,
@@ -188,38 +189,45 @@ impl World {
 
     /// What happens to a container, and what Docker says of it from then on.
     fn event(&mut self, verb: &str, name: &str, more: Option<&str>) {
-        let at = self.containers.iter().position(|container| container.names.iter().any(|own| **own == *name)).unwrap();
+        let at = self.containers.iter().position(|container| container.parts().own_names().any(|own| own == name)).unwrap();
         let container = &mut self.containers[at];
+        let id = container.parts().id.into();
+        let status = &*container.parts().status.to_owned();
+        let says = |container: &mut Container, state, status: &str| {
+            container.state = state;
+            container.set_status(status);
+        };
         let what = match verb {
             "start" => {
-                (container.state, container.status) = (State::Running, "Up Less than a second".into());
+                says(container, State::Running, "Up Less than a second");
                 What::Started
             }
             "die" => {
-                (container.state, container.status) = (State::Exited, "Exited (137) Less than a second ago".into());
+                says(container, State::Exited, "Exited (137) Less than a second ago");
                 What::Died(137)
             }
             "pause" => {
-                (container.state, container.status) = (State::Paused, format!("{} (Paused)", container.status).into());
+                says(container, State::Paused, &format!("{status} (Paused)"));
                 What::Paused
             }
             "unpause" => {
-                (container.state, container.status) = (State::Running, container.status.trim_end_matches(" (Paused)").into());
+                says(container, State::Running, status.trim_end_matches(" (Paused)"));
                 What::Unpaused
             }
             "rename" => {
-                container.names = vec![more.unwrap().into()];
+                container.set_names(more.unwrap());
                 What::Renamed
             }
             "health" => {
                 let (_, health, suffix) = HEALTH.into_iter().find(|(word, ..)| Some(*word) == more).unwrap();
-                (container.health, container.status) = (health, format!("Up 5 days{suffix}").into());
+                container.health = health;
+                container.set_status(&format!("Up 5 days{suffix}"));
                 What::Health(health)
             }
             "destroy" => What::Removed,
             _ => panic!("{verb}"),
         };
-        let (id, name) = (container.id.clone(), container.names[0].clone());
+        let name = container.parts().names.into();
         if what == What::Removed {
             self.containers.remove(at);
         }

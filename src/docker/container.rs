@@ -8,34 +8,38 @@ use serde_json::value::RawValue;
 
 use super::Fault;
 use super::json::{Object, nested, object, skip, value};
+use super::texts::{Parts, Texts};
 use crate::limits;
 
 /// What Docker says of one container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
-    /// Its id, 64 hexadecimal digits.
-    pub id: Box<str>,
-    /// Its own names, without their slash: one, but none for some dead ones and two for a moment while it is renamed. Names
-    /// by which links know it (`/other/alias`) are left out.
-    pub names: Vec<Box<str>>,
-    /// Its image, as it was asked for.
-    pub image: Box<str>,
-    /// Its command line.
-    pub command: Box<str>,
-    /// Its state in words, with times and exit codes: `Exited (137) 3 minutes ago`.
-    pub status: Box<str>,
-    /// Its ports, as the JSON array that Docker wrote.
-    pub ports: Box<str>,
+    /// What is said of it in words.
+    pub texts: Texts,
     /// When it was created, in seconds of Unix time.
     pub created: i64,
     /// Its state.
     pub state: State,
     /// The outcome of its HEALTHCHECK. Only a running one has any.
     pub health: Health,
-    /// Its label `container-healthcheck.app`.
-    pub app: Box<str>,
-    /// Its label `com.docker.compose.service`, else `com.docker.swarm.service.name`.
-    pub service: Box<str>,
+}
+
+impl Container {
+    /// What is said of it in words.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        self.texts.parts()
+    }
+
+    /// Its state in words is another.
+    pub fn set_status(&mut self, status: &str) {
+        self.texts = Texts::of(&Parts { status, ..self.parts() });
+    }
+
+    /// It has other names.
+    pub fn set_names(&mut self, names: &str) {
+        self.texts = Texts::of(&Parts { names, ..self.parts() });
+    }
 }
 
 /// The state of a container.
@@ -255,17 +259,31 @@ impl Reader {
     }
 }
 
+/// A container as it is listed.
+struct Listed {
+    container: Container,
+    /// Of API 1.52 and later.
+    health: Option<Health>,
+}
+
 impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut listed: Self = object(deserializer)?;
-        let Self { container, health } = &mut listed;
-        if !container.ports.starts_with('[') || container.ports.len() > limits::PORTS_BYTES {
-            container.ports = "[]".into();
-        }
-        if container.state == State::Running {
-            container.health = health.unwrap_or_else(|| Health::at_the_end_of(&container.status));
-        }
-        Ok(listed)
+        let Fields { id, names, image, command, status, ports, created, state, health, labels: Labels { app, compose, swarm } } =
+            object(deserializer)?;
+        let array = ports.as_deref().map(RawValue::get).filter(|ports| ports.starts_with('[') && ports.len() <= limits::PORTS_BYTES);
+        let said = Parts {
+            id: &id,
+            image: cut(&image),
+            command: cut(&command),
+            status: cut(&status),
+            ports: array.unwrap_or("[]"),
+            app: cut(&app),
+            service: cut(if compose.is_empty() { &swarm } else { &compose }),
+            names: &names,
+        };
+        let runs = state == State::Running;
+        let known = if runs { health.unwrap_or_else(|| Health::at_the_end_of(said.status)) } else { Health::None };
+        Ok(Self { container: Container { texts: Texts::of(&said), created, state, health: known }, health })
     }
 }
 
@@ -277,35 +295,37 @@ impl<'de> Deserialize<'de> for Container {
     }
 }
 
-/// A container as it is listed.
+/// What is read of it.
 #[derive(Default)]
-struct Listed {
-    container: Container,
-    /// Of API 1.52 and later.
+struct Fields {
+    id: Box<str>,
+    names: String,
+    image: Box<str>,
+    command: Box<str>,
+    status: Box<str>,
+    ports: Option<Box<RawValue>>,
+    created: i64,
+    state: State,
     health: Option<Health>,
+    labels: Labels,
 }
 
-impl Object for Listed {
+impl Object for Fields {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let container = &mut self.container;
         match key {
-            "Id" => container.id = value(map)?,
+            "Id" => self.id = value(map)?,
             "Names" => {
-                container.names = value::<Vec<String>, A>(map)?.iter().filter_map(own_name).take(limits::NAMES).collect();
-                // Nearly always there is one, and room for four was made.
-                container.names.shrink_to_fit();
+                let names = value::<Vec<String>, A>(map)?;
+                let own: Vec<_> = names.iter().filter_map(|name| own_name(name)).take(limits::NAMES).collect();
+                self.names = own.join("/");
             }
-            "Image" => container.image = text(map)?,
-            "Command" => container.command = text(map)?,
-            "Created" => container.created = value(map)?,
-            "Ports" => container.ports = map.next_value::<Option<Box<RawValue>>>()?.map(Box::<str>::from).unwrap_or_default(),
-            "State" => container.state = State::of(&value::<Box<str>, A>(map)?),
-            "Status" => container.status = text(map)?,
-            "Labels" => {
-                let Labels { app, compose, swarm } = nested(map)?;
-                container.app = app;
-                container.service = if compose.is_empty() { swarm } else { compose };
-            }
+            "Image" => self.image = value(map)?,
+            "Command" => self.command = value(map)?,
+            "Created" => self.created = value(map)?,
+            "Ports" => self.ports = map.next_value()?,
+            "State" => self.state = State::of(&value::<Box<str>, A>(map)?),
+            "Status" => self.status = value(map)?,
+            "Labels" => self.labels = nested(map)?,
             "Health" => self.health = nested::<Structured, A>(map)?.0,
             _ => skip(map)?,
         }
@@ -338,9 +358,9 @@ struct Labels {
 impl Object for Labels {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "container-healthcheck.app" => self.app = text(map)?,
-            "com.docker.compose.service" => self.compose = text(map)?,
-            "com.docker.swarm.service.name" => self.swarm = text(map)?,
+            "container-healthcheck.app" => self.app = value(map)?,
+            "com.docker.compose.service" => self.compose = value(map)?,
+            "com.docker.swarm.service.name" => self.swarm = value(map)?,
             _ => skip(map)?,
         }
         Ok(())
@@ -348,20 +368,15 @@ impl Object for Labels {
 }
 
 /// A text, cut where it gets longer than anybody reads.
-fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<str>, A::Error> {
-    let whole: Box<str> = value(map)?;
-    if whole.len() <= limits::TEXT_BYTES {
-        return Ok(whole);
-    }
-    let end = (0..=limits::TEXT_BYTES).rev().find(|&end| whole.is_char_boundary(end)).unwrap_or(0);
-    Ok(whole.get(..end).unwrap_or_default().into())
+fn cut(text: &str) -> &str {
+    let end = (0..=limits::TEXT_BYTES.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// A name with its slash and no other; a link has two (docker/cli chooses in the same way).
-#[expect(clippy::ptr_arg, reason = "it maps over a vector of them")]
-fn own_name(name: &String) -> Option<Box<str>> {
+pub(super) fn own_name(name: &str) -> Option<&str> {
     let name = name.strip_prefix('/').unwrap_or(name);
-    (!name.is_empty() && !name.contains('/')).then(|| name.into())
+    (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
 #[cfg(test)]
@@ -384,6 +399,10 @@ mod tests {
         found.remove(0)
     }
 
+    fn of(parts: &Parts<'_>) -> Container {
+        Container { texts: Texts::of(parts), ..Container::default() }
+    }
+
     /// As recorded from dockerd 20.10.24, labels and mounts added.
     const RECORDED: &str = r#"{"Id":"037dbe46cd0b2cf5a8b7c6d5e4f30123456789abcdef0123456789abcdef0123","Names":["/bk_iam-1709878117"],"Image":"python36e:1.1",
         "ImageID":"sha256:1","Command":"sh /build/builder","Created":1709878119,"Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}],
@@ -392,25 +411,28 @@ mod tests {
     #[test]
     fn a_container_as_docker_writes_it() {
         let container = one(RECORDED);
-        assert_eq!(&container.id[..10], "037dbe46cd");
-        assert_eq!(container.names, ["bk_iam-1709878117".into()]);
-        assert_eq!((&*container.image, &*container.command, &*container.status), ("python36e:1.1", "sh /build/builder", "Up 5 days"));
-        assert_eq!(&*container.ports, r#"[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}]"#);
+        assert_eq!(&container.parts().id[..10], "037dbe46cd");
+        let Parts { names, image, command, status, ports, .. } = container.parts();
+        assert_eq!((names, image, command, status), ("bk_iam-1709878117", "python36e:1.1", "sh /build/builder", "Up 5 days"));
+        assert_eq!(ports, r#"[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}]"#);
         assert_eq!((container.created, container.state, container.health), (1_709_878_119, State::Running, Health::None));
     }
 
     #[test]
     fn anything_may_be_missing_null_or_new() {
-        assert_eq!(one("{}"), Container { ports: "[]".into(), ..Container::default() });
+        assert_eq!(one("{}"), of(&Parts { ports: "[]", ..Parts::default() }));
         let null =
             r#"{"Id":null,"Names":null,"Image":null,"Command":null,"Created":null,"Ports":null,"State":null,"Status":null,"Health":null}"#;
         assert_eq!(one(null), one("{}"));
-        assert_eq!(one(r#"{"New":{"Deep":[[{"Id":"no"}]]},"Id":"a","Ports":{}}"#), Container { id: "a".into(), ..one("{}") });
+        assert_eq!(one(r#"{"New":{"Deep":[[{"Id":"no"}]]},"Id":"a","Ports":{}}"#), of(&Parts { id: "a", ports: "[]", ..Parts::default() }));
     }
 
     #[test]
     fn names_of_links_are_not_its_own() {
-        let names = |json: &str| one(&format!(r#"{{"Names":{json}}}"#)).names;
+        let names = |json: &str| {
+            let container = one(&format!(r#"{{"Names":{json}}}"#));
+            container.parts().own_names().map(Into::into).collect::<Vec<Box<str>>>()
+        };
         assert_eq!(names(r#"["/a","/b/db"]"#), ["a".into()]);
         assert_eq!(names(r#"["/b/db","/a"]"#), ["a".into()]);
         assert_eq!(names(r#"["/old","/new"]"#), ["old".into(), "new".into()]);
@@ -422,7 +444,7 @@ mod tests {
     fn labels_that_name_an_app() {
         let labels = |json: &str| {
             let container = one(&format!(r#"{{"Labels":{json}}}"#));
-            (container.app.into_string(), container.service.into_string())
+            (container.parts().app.to_owned(), container.parts().service.to_owned())
         };
         let pair = |app: &str, service: &str| (app.to_owned(), service.to_owned());
         assert_eq!(labels("null"), pair("", ""));
@@ -520,7 +542,8 @@ mod tests {
             "1,".repeat(limits::PORTS_BYTES)
         );
         let container = outcome(&[list.as_bytes()]).unwrap().0.remove(0);
-        assert_eq!((container.command.len(), container.names.len(), &*container.ports), (limits::TEXT_BYTES - 1, limits::NAMES, "[]"));
+        let parts = container.parts();
+        assert_eq!((parts.command.len(), parts.own_names().count(), parts.ports), (limits::TEXT_BYTES - 1, limits::NAMES, "[]"));
     }
 
     #[test]

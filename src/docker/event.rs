@@ -7,7 +7,7 @@
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
 use super::Fault;
-use super::container::Health;
+use super::container::{Health, own_name};
 use super::json::{Object, nested, object, skip, value};
 use crate::limits;
 
@@ -206,10 +206,7 @@ struct Attributes {
 impl Object for Attributes {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "name" => {
-                let name: Box<str> = value(map)?;
-                self.name = name.strip_prefix('/').unwrap_or(&name).into();
-            }
+            "name" => self.name = own_name(&value::<Box<str>, A>(map)?).unwrap_or_default().into(),
             "exitCode" => self.exit_code = value::<Box<str>, A>(map)?.parse().unwrap_or_default(),
             _ => skip(map)?,
         }
@@ -293,7 +290,9 @@ mod tests {
     fn keys_in_another_order_nulls_and_other_types() {
         let turned = r#"{"timeNano":7,"Actor":{"Attributes":{"exitCode":"3","name":"/n"},"ID":"i"},"Action":"die","Type":"container"}"#;
         let want = Event { id: "i".into(), name: "n".into(), what: What::Died(3), at: 7 };
-        assert_eq!(lines(&format!("{turned}\n")), [Line::Event(want)]);
+        assert_eq!(lines(&format!("{turned}\n")), [Line::Event(want.clone())]);
+        let linked = turned.replace("/n", "/n/alias");
+        assert_eq!(lines(&format!("{linked}\n")), [Line::Event(Event { name: "".into(), ..want })], "no name of its own");
         let nulls = "{\"Type\":\"container\",\"Action\":null,\"Actor\":{\"ID\":null,\"Attributes\":null},\"timeNano\":null}\n";
         assert_eq!(lines(nulls), [Line::Event(Event { id: "".into(), name: "".into(), what: What::Other, at: 0 })]);
         assert_eq!(lines("{\"Type\":\"network\",\"Action\":\"destroy\",\"Actor\":{\"ID\":\"37f9\"}}\n\n\r\n{}\n"), []);

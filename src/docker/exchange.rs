@@ -163,7 +163,9 @@ mod tests {
     fn outcome(pieces: &[&[u8]]) -> Result<Vec<Box<str>>, Fault> {
         let mut exchange = Exchange::new(&Question::All, None);
         let early = pieces.iter().find_map(|piece| exchange.feed(piece, |told| panic!("{told:?}")));
-        early.unwrap_or_else(|| exchange.end()).map(|listed| listed.containers.into_iter().map(|container| container.id).collect())
+        early
+            .unwrap_or_else(|| exchange.end())
+            .map(|listed| listed.containers.into_iter().map(|container| container.parts().id.into()).collect())
     }
 
     fn status(status: u16, words: &str) -> Result<Vec<Box<str>>, Fault> {

@@ -11,6 +11,7 @@
 //! | `event`     | the bytes of the event stream, as they come, to [`event::Event`]s |
 //! | `refusal`   | what is said instead of an answer |
 //! | `container` | the bytes of a list, as they come, to [`Container`]s |
+//! | `texts`     | what is said of a container in words, in little memory |
 //! | `exchange`  | one question and its answer on one connection |
 //! | `json`      | an object, key by key, to a record |
 
@@ -20,10 +21,12 @@ pub mod event;
 pub mod exchange;
 mod json;
 mod refusal;
+pub mod texts;
 
 pub use ask::{ApiVersion, Question};
 pub use container::{Container, Health, State};
 pub use exchange::Exchange;
+pub use texts::{Parts, Texts};
 
 use crate::http::response::Broken;
 

@@ -32,20 +32,22 @@ fn name(text: &str) -> Option<&str> {
 /// The names that a container answers to. One whose label is no name of an app answers to none: somebody wanted it to have another
 /// name than its own.
 pub(super) fn answers_to(container: &Container) -> impl Iterator<Item = (By, &[u8])> {
-    let is_labelled = !container.app.is_empty();
-    let own = container.names.iter().flat_map(|name| std::iter::once(&**name).chain(numbered(name).map(|(stem, _)| stem)));
-    let own = own.map(|name| (By::Name, name)).chain(name(&container.service).map(|name| (By::Service, name)));
-    let label = name(&container.app).map(|name| (By::Label, name));
+    let parts = container.parts();
+    let is_labelled = !parts.app.is_empty();
+    let own = parts.own_names().flat_map(|name| std::iter::once(name).chain(numbered(name).map(|(stem, _)| stem)));
+    let own = own.map(|name| (By::Name, name)).chain(name(parts.service).map(|name| (By::Service, name)));
+    let label = name(parts.app).map(|name| (By::Label, name));
     label.into_iter().chain(own.filter(move |_| !is_labelled)).map(|(by, name)| (by, name.as_bytes()))
 }
 
 /// The name under which it is among all apps: its label, else its service, else its name without `-<digits>`.
 fn key(container: &Container) -> Option<&[u8]> {
-    if !container.app.is_empty() {
-        return name(&container.app).map(str::as_bytes);
+    let parts = container.parts();
+    if !parts.app.is_empty() {
+        return name(parts.app).map(str::as_bytes);
     }
-    let own = || container.names.last().map(|name| numbered(name).map_or(&**name, |(stem, _)| stem)).and_then(name);
-    name(&container.service).or_else(own).map(str::as_bytes)
+    let own = || parts.own_names().next_back().map(|name| numbered(name).map_or(name, |(stem, _)| stem)).and_then(name);
+    name(parts.service).or_else(own).map(str::as_bytes)
 }
 
 /// Those who answer to one name.

@@ -97,12 +97,13 @@ struct Own<'a> {
 
 impl<'a> Own<'a> {
     fn of(app: &AppName, Member { container, fault }: Member<'a>) -> Self {
-        let matches = container.names.iter().filter_map(|name| Some((app.number_in(name)?, &**name)));
+        let own_names = || container.parts().own_names();
+        let matches = own_names().filter_map(|name| Some((app.number_in(name)?, name)));
         // While it is renamed it can have two names; the greater number is the later one. One that is the app's by a label may
         // be named after anything.
         let matching = matches.max_by_key(|(number, _)| (number.len(), *number));
         let (number, name) = matching.unwrap_or_else(|| {
-            let name = container.names.last().map_or("", |name| &**name);
+            let name = own_names().next_back().unwrap_or_default();
             (numbered(name).map_or("", |(_, digits)| digits.trim_start_matches('0')), name)
         });
         Self { container, fault, name, number }
@@ -111,7 +112,7 @@ impl<'a> Own<'a> {
     /// The greatest is the newest: the time of creation, then the number in the name (without leading zeros, the longer is the
     /// greater), then the id.
     fn age(&self) -> (i64, usize, &str, &str) {
-        (self.container.created, self.number.len(), self.number, &self.container.id)
+        (self.container.created, self.number.len(), self.number, self.container.parts().id)
     }
 
     fn shown(&self) -> Shown {
@@ -122,6 +123,7 @@ impl<'a> Own<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::{Parts, Texts};
 
     /// `name state[/health] created`
     fn container(words: &str) -> Container {
@@ -146,7 +148,8 @@ mod tests {
             other => panic!("{other}"),
         };
         let created = words.next().map_or(0, |created| created.parse().unwrap());
-        Container { id: name.into(), names: name.split('+').map(Into::into).collect(), created, state, health, ..Container::default() }
+        let texts = Texts::of(&Parts { id: name, names: &name.replace('+', "/"), ..Parts::default() });
+        Container { texts, created, state, health }
     }
 
     /// The name shown and `up` or the reason; or `none`.

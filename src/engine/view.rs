@@ -8,7 +8,7 @@
 //!
 //! Order is the order of reading, counted in ticks; the clock only says when a lost event becomes likely.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -17,7 +17,7 @@ use super::groups::{Groups, answers_to};
 use super::verdict::{self, DockerHealth, Member, Policy, Verdict};
 use super::{Answer, AppName, Plant, Reason, planted};
 use crate::docker::event::{Event, What};
-use crate::docker::{Container, Health, State};
+use crate::docker::{Container, Health, Parts, State, Texts};
 use crate::limits;
 
 /// A moment in the order in which events were read and lists were asked for.
@@ -118,7 +118,8 @@ pub struct View {
     health: DockerHealth,
     min_uptime: Duration,
     entries: Slab<Entry>,
-    by_id: HashMap<Box<str>, usize>,
+    /// In the order of their ids: a map would keep each id twice, and 64 characters are half of what is kept of a container.
+    by_id: Vec<usize>,
     /// By each name that a container answers to.
     pub(super) groups: Groups,
     /// When which young container counts as up.
@@ -143,7 +144,7 @@ impl View {
             health,
             min_uptime,
             entries: Slab::new(),
-            by_id: HashMap::new(),
+            by_id: Vec::new(),
             groups: Groups::new(expected),
             young: BTreeSet::new(),
             was_listed: false,
@@ -167,7 +168,7 @@ impl View {
         if matches!(event.what, What::Other | What::CheckEnded) || event.id.is_empty() {
             return false;
         }
-        let known = self.by_id.get(&event.id).copied();
+        let known = self.known(&event.id);
         if known.is_some_and(|slot| self.recent.contains(&(event.at, slot, event.what))) {
             return false;
         }
@@ -196,7 +197,7 @@ impl View {
     /// listed may be newer. What came of the check is asked for a moment after its end, once for each check.
     pub fn happened_early(&mut self, event: &Event, began: Instant, now: Instant, comeback: u32) -> bool {
         let tick = self.next_tick();
-        let known = self.by_id.get(&event.id).copied();
+        let known = self.known(&event.id);
         let Some((slot, entry)) = known.and_then(|slot| Some((slot, self.entries.get_mut(slot)?))) else {
             return self.happened(event, began, now, comeback);
         };
@@ -233,13 +234,8 @@ impl View {
 
     /// An id of which nothing is known: whatever the event says of it, a list has to say the rest.
     fn insert_unknown(&mut self, event: &Event, now: Instant) -> usize {
-        let container = Container {
-            id: event.id.clone(),
-            names: vec![event.name.clone()],
-            ports: "[]".into(),
-            state: State::Created,
-            ..Container::default()
-        };
+        let parts = Parts { id: &event.id, names: &event.name, ports: "[]", ..Parts::default() };
+        let container = Container { texts: Texts::of(&parts), state: State::Created, ..Container::default() };
         let slot = self.insert(container, now);
         self.index(slot);
         self.suspect(slot, true);
@@ -250,12 +246,12 @@ impl View {
         let Some(entry) = self.entries.get_mut(slot) else { return };
         let container = &mut entry.container;
         // One whose list is still to come keeps its question, what it is.
-        let unlisted = entry.suspect && container.image.is_empty();
+        let unlisted = entry.suspect && container.parts().image.is_empty();
         let (claim, open) = match event.what {
             What::Created => (Claim::Alive, entry.suspect),
             What::Started => {
                 container.state = State::Running;
-                container.status = "Up Less than a second".into();
+                container.set_status("Up Less than a second");
                 container.health = Health::None;
                 entry.removed = false;
                 // Its HEALTHCHECK starts anew, if it has one.
@@ -263,7 +259,7 @@ impl View {
             }
             What::Died(code) => {
                 container.state = State::Exited;
-                container.status = format!("Exited ({code}) Less than a second ago").into();
+                container.set_status(&format!("Exited ({code}) Less than a second ago"));
                 container.health = Health::None;
                 (Claim::Dead, unlisted)
             }
@@ -273,22 +269,22 @@ impl View {
             }
             What::Paused => {
                 container.state = State::Paused;
-                container.status = format!("{} (Paused)", container.status.trim_end_matches(" (Paused)")).into();
+                container.set_status(&format!("{} (Paused)", unpaused(container)));
                 (Claim::Paused, entry.suspect)
             }
             What::Unpaused => {
                 container.state = State::Running;
-                container.status = container.status.trim_end_matches(" (Paused)").into();
+                container.set_status(&unpaused(container));
                 (Claim::Resumed, entry.suspect)
             }
             What::Renamed => {
-                container.names = vec![event.name.clone()];
+                container.set_names(&event.name);
                 entry.renamed = Some(now);
                 return self.look_from(slot, now);
             }
             What::Health(health) => {
                 container.health = health;
-                container.status = with_health(&container.status, health);
+                container.set_status(&with_health(container.parts().status, health));
                 entry.has_check = Some(true);
                 return self.suspect(slot, unlisted);
             }
@@ -388,7 +384,7 @@ impl View {
 
     /// A list of those ids landed.
     pub fn landed_about(&mut self, ids: &[Box<str>], containers: Vec<Container>, asked: &Asked) {
-        let mut missing: Vec<usize> = ids.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+        let mut missing: Vec<usize> = ids.iter().filter_map(|id| self.known(id)).collect();
         for container in containers {
             let slot = self.listed(container, asked);
             missing.retain(|&other| other != slot);
@@ -404,11 +400,12 @@ impl View {
     /// does not say in which way: one that has been anything else in this run is unhealthy, any other is starting. Those that are not may have no
     /// HEALTHCHECK; they are up either way, and asked about after each start.
     pub fn fill_in_health(&self, containers: &mut [Container], ailing: &[Container]) {
-        let ailing: HashSet<&str> = ailing.iter().map(|container| &*container.id).collect();
+        let ailing: HashSet<&str> = ailing.iter().map(|container| container.parts().id).collect();
         for container in containers.iter_mut().filter(|container| container.state == State::Running) {
-            let known = self.by_id.get(&container.id).and_then(|&slot| self.entries.get(slot)).map(|entry| entry.container.health);
+            let id = container.parts().id;
+            let known = self.known(id).and_then(|slot| self.entries.get(slot)).map(|entry| entry.container.health);
             container.health = match known {
-                _ if !ailing.contains(&*container.id) => Health::Healthy,
+                _ if !ailing.contains(id) => Health::Healthy,
                 Some(Health::Healthy | Health::Unhealthy) => Health::Unhealthy,
                 None | Some(Health::None | Health::Starting) => Health::Starting,
             };
@@ -416,7 +413,7 @@ impl View {
     }
 
     fn listed(&mut self, container: Container, asked: &Asked) -> usize {
-        let Some(&slot) = self.by_id.get(&container.id) else {
+        let Some(slot) = self.known(container.parts().id) else {
             let runs = container.state == State::Running;
             let has_check = runs.then_some(container.health != Health::None);
             let slot = self.insert(container, asked.at);
@@ -439,15 +436,16 @@ impl View {
         if !believed {
             // Of its life the event knows better; what it is, the list says all the same. When to ask again is a matter of the
             // looks, or a list that lies would be asked for over and over.
-            let Container { state, status, health, .. } = &entry.container;
-            (container.state, container.status, container.health) = (*state, status.clone(), *health);
+            (container.state, container.health) = (entry.container.state, entry.container.health);
+            container.set_status(entry.container.parts().status);
         }
         let stands = entry.renamed.is_some_and(|at| asked.at.saturating_duration_since(at) < limits::CHANGE_STANDS);
         // Docker releases the old name a moment after it has announced the new one (measured: both are listed). A list without the
         // new one knows of a later rename.
-        let new = entry.container.names.first();
-        if stands && container.names.len() > 1 && new.is_some_and(|new| container.names.contains(new)) {
-            container.names.clone_from(&entry.container.names);
+        let (own, listed) = (entry.container.parts(), container.parts());
+        let new = own.own_names().next();
+        if stands && listed.own_names().count() > 1 && new.is_some_and(|new| listed.own_names().any(|name| name == new)) {
+            container.set_names(own.names);
         } else {
             entry.renamed = None;
         }
@@ -487,11 +485,13 @@ impl View {
         if asked.tick < entry.tick || entry.said.is_some_and(|said| !decides(&said, asked, None)) {
             return;
         }
+        if let Ok(at) = self.place(entry.container.parts().id) {
+            self.by_id.remove(at);
+        }
         self.settle(slot);
         self.started(slot, None);
         self.unindex(slot);
         if let Some(entry) = self.entries.try_remove(slot) {
-            self.by_id.remove(&entry.container.id);
             // A rename, and a check that has ended, are still to be looked at: that is not for who has the slot next.
             if let Some(at) = entry.look {
                 self.looks.remove(&(at, slot));
@@ -528,7 +528,7 @@ impl View {
             self.schedule(slot);
             slots.insert(slot);
         }
-        slots.into_iter().filter_map(|slot| self.entries.get(slot)).map(|entry| entry.container.id.clone()).collect()
+        slots.into_iter().filter_map(|slot| self.entries.get(slot)).map(|entry| entry.container.parts().id.into()).collect()
     }
 
     /// Whether somebody is to be asked about now, and else when.
@@ -539,7 +539,8 @@ impl View {
 
     /// Whatever is still open of these is to be asked about again.
     pub fn unanswered(&mut self, ids: &[Box<str>]) {
-        for slot in ids.iter().filter_map(|id| self.by_id.get(id).copied()) {
+        for id in ids {
+            let Some(slot) = self.known(id) else { continue };
             if self.entries.get(slot).is_some_and(|entry| entry.suspect) {
                 self.suspects.insert(slot);
             }
@@ -578,7 +579,7 @@ impl View {
     /// The apps that the container of that id may be one of.
     #[must_use]
     pub fn apps_of(&self, id: &str) -> Vec<AppName> {
-        let entry = self.by_id.get(id).and_then(|&slot| self.entries.get(slot));
+        let entry = self.known(id).and_then(|slot| self.entries.get(slot));
         entry.map(|entry| answers_to(&entry.container).filter_map(|(_, name)| AppName::parse(name)).collect()).unwrap_or_default()
     }
 
@@ -596,8 +597,17 @@ impl View {
 
     // ---- The index.
 
+    /// Where that id is in the order, or would be.
+    fn place(&self, id: &str) -> Result<usize, usize> {
+        self.by_id.binary_search_by(|&slot| self.entries.get(slot).map_or("", |entry| entry.container.parts().id).cmp(id))
+    }
+
+    fn known(&self, id: &str) -> Option<usize> {
+        self.place(id).ok().and_then(|at| self.by_id.get(at)).copied()
+    }
+
     fn insert(&mut self, container: Container, now: Instant) -> usize {
-        let id = container.id.clone();
+        let place = self.place(container.parts().id);
         let entry = Entry {
             container,
             tick: Tick(0),
@@ -614,7 +624,9 @@ impl View {
             young: None,
         };
         let slot = self.entries.insert(entry);
-        self.by_id.insert(id, slot);
+        if let Err(at) = place {
+            self.by_id.insert(at, slot);
+        }
         slot
     }
 
@@ -631,8 +643,13 @@ impl View {
     }
 }
 
+/// Docker's words for it when it is not paused.
+fn unpaused(container: &Container) -> String {
+    container.parts().status.trim_end_matches(" (Paused)").into()
+}
+
 /// Docker's words for a running container with another outcome of its HEALTHCHECK.
-fn with_health(status: &str, health: Health) -> Box<str> {
+fn with_health(status: &str, health: Health) -> String {
     let words = match health {
         Health::None => return status.into(),
         Health::Starting => "(health: starting)",
@@ -640,5 +657,5 @@ fn with_health(status: &str, health: Health) -> Box<str> {
         Health::Unhealthy => "(unhealthy)",
     };
     let up = status.rsplit_once(" (").map_or(status, |(up, _)| up);
-    format!("{up} {words}").into()
+    format!("{up} {words}")
 }

@@ -12,6 +12,7 @@
 //! | `drains`    | the folder of drains |
 //! | `logfile`   | the log, on stderr or in a file that can be reopened |
 //! | `systemd`   | inherited listeners, readiness, watchdog |
+//! | `memory`    | what the allocator gives back to the system |
 //! | `process`   | what the system says of this process |
 
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod deadlines;
 pub mod drains;
 pub mod listen;
 pub mod logfile;
+pub mod memory;
 mod peer;
 mod process;
 pub mod server;

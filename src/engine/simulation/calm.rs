@@ -51,7 +51,7 @@ impl World<'_> {
         let told = self.engine.view.verdict(&name(app)).map(|verdict| verdict.answer.clone());
         let is_right = match &told {
             None | Some(Answer::NoContainer { .. }) => none,
-            Some(Answer::Up(shown)) => serving == Some(&shown.container.id),
+            Some(Answer::Up(shown)) => serving.map(|id| &**id) == Some(shown.container.parts().id),
             Some(Answer::Down(..)) => !up && !none,
             Some(_) => false,
         };
@@ -169,7 +169,7 @@ impl World<'_> {
 
     pub(super) fn expect_down(&mut self, app: usize, id: &str) {
         let told = self.engine.verdict(&name(app)).map(|verdict| verdict.answer.clone());
-        let shown = if let Some(Answer::Up(shown)) = &told { Some(&*shown.container.id) } else { None };
+        let shown = if let Some(Answer::Up(shown)) = &told { Some(shown.container.parts().id) } else { None };
         assert_ne!(shown, Some(id), "told up from a list, after its death was read");
     }
 }

@@ -123,7 +123,7 @@ impl World<'_> {
     pub(super) fn agree(&mut self, asked: &Asked, containers: &[Container]) {
         self.read.retain(|id, read| {
             let about = if let Question::About(ids) = &asked.question { ids.contains(id) } else { true };
-            let listed = containers.iter().find(|container| container.id == *id).map(|container| container.state);
+            let listed = containers.iter().find(|container| container.parts().id == &**id).map(|container| container.state);
             let dead = !matches!(listed, Some(State::Running | State::Paused));
             let agrees = about && asked.order > read.order && if read.what == What::Paused { listed != Some(State::Running) } else { dead };
             !agrees

@@ -50,7 +50,7 @@ use super::{
 };
 use crate::docker::event::{Event, Line, What};
 use crate::docker::exchange::{Listed, Told};
-use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
+use crate::docker::{ApiVersion, Container, Fault, Health, Parts, Question, State, Texts};
 use crate::drain::Drain;
 use crate::http::response::Broken;
 use crate::limits;

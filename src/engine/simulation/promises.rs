@@ -87,12 +87,12 @@ impl World<'_> {
                 assert!(name(probe.app).number_in(&shown.name).is_some(), "another app's container");
                 self.not_contradicted(&shown.container);
                 // After `unpause` it is the lists that lie.
-                let resumed = self.read.get(&shown.container.id).is_some_and(|read| read.what == What::Unpaused);
+                let resumed = self.read.get(shown.container.parts().id).is_some_and(|read| read.what == What::Unpaused);
                 // One that waits for a check may have had its facts before the view went blind.
                 let had_facts = !self.checked.is_empty() && probe.trust != Trust::Blind;
                 if trust == Trust::Blind && !resumed && !had_facts {
                     self.was_listed(&probe, |own| {
-                        own.iter().any(|container| container.id == shown.container.id && container.state == State::Running)
+                        own.iter().any(|container| container.parts().id == shown.container.parts().id && container.state == State::Running)
                     });
                 }
             }
@@ -111,7 +111,7 @@ impl World<'_> {
 
     /// Whoever is told "up" is told so by facts that no event read before contradicts, until lists may.
     pub(super) fn not_contradicted(&self, container: &Container) {
-        let Some(read) = self.read.get(&container.id) else { return };
+        let Some(read) = self.read.get(container.parts().id) else { return };
         let stands = match read.what {
             What::Died(_) | What::Removed => limits::DEATH_STANDS,
             What::Paused => limits::CHANGE_STANDS,
@@ -134,7 +134,7 @@ impl World<'_> {
     pub(super) fn remember(&mut self) {
         let all = self.list(None);
         for (app, history) in self.history.iter_mut().enumerate() {
-            let own: Vec<_> = all.iter().filter(|container| name(app).number_in(&container.names[0]).is_some()).cloned().collect();
+            let own: Vec<_> = all.iter().filter(|container| name(app).number_in(container.parts().names).is_some()).cloned().collect();
             if history.back().is_none_or(|(_, last)| *last != own) {
                 history.push_back((self.now, own));
             }

@@ -45,17 +45,9 @@ impl Truth {
     pub(super) fn listed(&self, now: Instant) -> Container {
         let state = self.lie.filter(|(_, until)| *until > now).map_or(self.life, |(state, _)| state);
         let health = if state == State::Running { self.health.unwrap_or(Health::None) } else { Health::None };
-        Container {
-            id: self.id.clone(),
-            names: vec![self.name.as_str().into()],
-            image: "image".into(),
-            status: self.words(state, now).into(),
-            created: self.created,
-            state,
-            health,
-            ports: "[]".into(),
-            ..Container::default()
-        }
+        let status = self.words(state, now);
+        let parts = Parts { id: &self.id, names: &self.name, image: "image", status: &status, ports: "[]", ..Parts::default() };
+        Container { texts: Texts::of(&parts), created: self.created, state, health }
     }
 }
 

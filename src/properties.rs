@@ -24,12 +24,8 @@ use crate::check;
 use crate::docker::container::Reader;
 use crate::docker::event::{self, Line};
 use crate::docker::exchange::{Exchange, Outcome, Told};
-<<<<<<< HEAD
-use crate::docker::{ApiVersion, Container, Fault, Health, Question, State};
-use crate::drain::Drain;
-=======
 use crate::docker::{ApiVersion, Container, Fault, Health, Parts, Question, State, Texts};
->>>>>>> memory
+use crate::drain::Drain;
 use crate::engine::app::LONGEST;
 use crate::engine::route::route;
 use crate::engine::{AppName, Route, simulation};

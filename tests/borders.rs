@@ -148,11 +148,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("io/clock.rs", "Instant::now"),             // the one reading
     ("io/clock.rs", "SystemTime::now"),          // the one reading
     ("io/logfile.rs", "SystemTime::now"),        // a line of the log has the time when it is written, and decides nothing
-<<<<<<< HEAD
     ("http/target.rs", "std::net"),              // whether a host is an address, which opens nothing
-=======
     ("io/memory.rs", "unsafe {"),                // the allocator is set
->>>>>>> memory
     ("io/systemd.rs", "unsafe {"),               // a descriptor is passed on as a number
     ("engine/simulation/mod.rs", "crate::http"), // a test: faults that are the client's
 ];

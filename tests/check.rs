@@ -644,3 +644,22 @@ fn whoever_asks_about_all_apps_has_them_all_checked_and_is_told_of_what_comes_of
     docker.event("die", "good-1", r#""exitCode":"1""#);
     assert_eq!(ask("").0, "bad check-failed, down exited, good exited");
 }
+
+#[test]
+fn a_scrape_of_the_metrics_has_all_apps_checked_and_waits_for_none() {
+    let gate = Gate::default();
+    let shut = gate.clone();
+    let app = App::start(move |stream, head| {
+        shut.pass();
+        say(stream, &status(if head.starts_with("GET /o/bad/") { "502 Bad Gateway" } else { "200 OK" }));
+    });
+    let containers = [("bad-1", "running", "Up 5 days"), ("good-1", "running", "Up 5 days")];
+    let (_docker, daemon) = live_with(&containers, &["-ngx-port", &app.port.to_string()]);
+    let first = daemon.get(&format!("{PREFIX}/metrics"));
+    assert_eq!(first.counter("app_state{app=\"good\",state=\"checking\"}"), 1);
+    gate.open();
+    eventually("it is known to be up", || daemon.counter("app_up{app=\"good\"}") == 1);
+    eventually("the other one is known to be down", || {
+        daemon.get(&format!("{PREFIX}/metrics")).body.contains("app_state{app=\"bad\",state=\"check-failed\"} 1")
+    });
+}

@@ -403,13 +403,17 @@ fn who_has_waited_for_its_turn_as_long_as_it_may_is_told_so() {
     let containers: Vec<_> = names.iter().map(|name| (name.as_str(), "running", "Up 1 day")).collect();
     let port = app.port.to_string();
     let (_docker, daemon) = live_with(&containers, &["-ngx-port", &port, "-check-timeout", "2s"]);
+    // A scrape asks about all, and its order decides whose turn it is not.
+    daemon.get(&format!("{PREFIX}/metrics"));
+    eventually("eight hang", || app.requests() == 8);
+    let heads = app.heads.lock().unwrap().clone();
+    let is_asked = |name: &&String| heads.iter().any(|head| head.starts_with(&format!("GET /o/{name}/ ")));
+    let (eight, ninth): (Vec<_>, Vec<_>) = names.iter().partition(is_asked);
     thread::scope(|scope| {
-        let (eight, ninth) = names.split_at(8);
         let probes: Vec<_> = eight.iter().map(|name| scope.spawn(|| daemon.app(name))).collect();
-        eventually("eight hang", || app.requests() == 8);
-        let answer = daemon.app(&ninth[0]);
+        let answer = daemon.app(ninth[0]);
         assert_eq!(answer.verdict(), (503, 12, "checking".to_owned()));
-        assert_eq!(message(&answer), "app8 is up, and its first check has not ended yet");
+        assert_eq!(message(&answer), format!("{} is up, and its first check has not ended yet", ninth[0]));
         assert!(probes.into_iter().all(|probe| probe.join().unwrap().verdict().2 == "check-failed"));
     });
     assert_eq!(daemon.counter("probes_unchecked_total"), 1);

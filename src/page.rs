@@ -12,7 +12,7 @@ use crate::http::reply::decimal;
 /// The fields of its own: what it is, and that nothing may be loaded, run or drawn but what is in it. The hashes are those of the script
 /// and the style in `page.html`; a test says what they should be.
 pub const FIELDS: &str = "\r\nContent-Type: text/html; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: \
-    default-src 'none'; connect-src 'self'; script-src 'sha256-NXK7yU/BncPjOdBUbjFr5o7oiZLZZYcZrc4A3uL0Cu4='; style-src 'sha256-irYGQnM8NGaeneqvMsJQMpuFctaBm0cC6Pz6APtYHF8='; \
+    default-src 'none'; connect-src 'self'; script-src 'sha256-mkWP+nP4xrFfl6COah4F5I5AJ8DjWeFgYVVh+jhAuDw='; style-src 'sha256-irYGQnM8NGaeneqvMsJQMpuFctaBm0cC6Pz6APtYHF8='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -49,7 +49,7 @@ impl Page<'_> {
         out.number("<main data-index=", self.index, ">");
         self.host(&mut out);
         out.number("<p><i class=w>apps</i> <b>", all, "</b>, <i class=w>up</i> <b>");
-        out.number("", up, "</b>, <i class=w>down</i> <b>");
+        out.number("", up, "</b>, <i class=w>not up</i> <b>");
         out.number("", down, "</b></p>");
         if self.apps.is_empty() {
             out.put(&["<p class=w>No app is known here.</p>"]);

@@ -403,13 +403,17 @@ fn who_has_waited_for_its_turn_as_long_as_it_may_is_told_so() {
     let containers: Vec<_> = names.iter().map(|name| (name.as_str(), "running", "Up 1 day")).collect();
     let port = app.port.to_string();
     let (_docker, daemon) = live_with(&containers, &["-ngx-port", &port, "-check-timeout", "2s"]);
+    // A scrape asks about all, and its order decides whose turn it is not.
+    daemon.get(&format!("{PREFIX}/metrics"));
+    eventually("eight hang", || app.requests() == 8);
+    let heads = app.heads.lock().unwrap().clone();
+    let is_asked = |name: &&String| heads.iter().any(|head| head.starts_with(&format!("GET /o/{name}/ ")));
+    let (eight, ninth): (Vec<_>, Vec<_>) = names.iter().partition(is_asked);
     thread::scope(|scope| {
-        let (eight, ninth) = names.split_at(8);
         let probes: Vec<_> = eight.iter().map(|name| scope.spawn(|| daemon.app(name))).collect();
-        eventually("eight hang", || app.requests() == 8);
-        let answer = daemon.app(&ninth[0]);
+        let answer = daemon.app(ninth[0]);
         assert_eq!(answer.verdict(), (503, 12, "checking".to_owned()));
-        assert_eq!(message(&answer), "app8 is up, and its first check has not ended yet");
+        assert_eq!(message(&answer), format!("{} is up, and its first check has not ended yet", ninth[0]));
         assert!(probes.into_iter().all(|probe| probe.join().unwrap().verdict().2 == "check-failed"));
     });
     assert_eq!(daemon.counter("probes_unchecked_total"), 1);
@@ -643,4 +647,23 @@ fn whoever_asks_about_all_apps_has_them_all_checked_and_is_told_of_what_comes_of
     assert_eq!(daemon.get(&format!("{PREFIX}/apps?require=good")).verdict(), (503, 12, "check-failed".into()));
     docker.event("die", "good-1", r#""exitCode":"1""#);
     assert_eq!(ask("").0, "bad check-failed, down exited, good exited");
+}
+
+#[test]
+fn a_scrape_of_the_metrics_has_all_apps_checked_and_waits_for_none() {
+    let gate = Gate::default();
+    let shut = gate.clone();
+    let app = App::start(move |stream, head| {
+        shut.pass();
+        say(stream, &status(if head.starts_with("GET /o/bad/") { "502 Bad Gateway" } else { "200 OK" }));
+    });
+    let containers = [("bad-1", "running", "Up 5 days"), ("good-1", "running", "Up 5 days")];
+    let (_docker, daemon) = live_with(&containers, &["-ngx-port", &app.port.to_string()]);
+    let first = daemon.get(&format!("{PREFIX}/metrics"));
+    assert_eq!(first.counter("app_state{app=\"good\",state=\"checking\"}"), 1);
+    gate.open();
+    eventually("it is known to be up", || daemon.counter("app_up{app=\"good\"}") == 1);
+    eventually("the other one is known to be down", || {
+        daemon.get(&format!("{PREFIX}/metrics")).body.contains("app_state{app=\"bad\",state=\"check-failed\"} 1")
+    });
 }

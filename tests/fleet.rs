@@ -868,8 +868,17 @@ fn haproxy_sends_users_where_their_app_lives() {
         host.kill("bk_iam");
         host.revive_quietly("bk_iam");
     }
+    let users = Users::start(4, address, "/o/bk_sops/");
+    for _ in 0..5 {
+        hosts[0].kill("bk_sops");
+        goes_to("bk_sops", &["503"]);
+        hosts[0].revive("bk_sops");
+        goes_to("bk_sops", &["127.0.0.2"]);
+    }
     hosts[0].kill("bk_sops");
     goes_to("bk_sops", &["503"]);
+    let unanswered = users.stop().iter().filter(|outcome| ![200, 502, 503].contains(&outcome.status)).count();
+    assert_eq!(unanswered, 0, "whatever dies, everybody is answered");
     goes_to("bk_iam", &["127.0.0.2", "127.0.0.3"]);
 }
 

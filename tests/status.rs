@@ -36,6 +36,7 @@ fn every_app_is_there_and_what_is_wrong_comes_first() {
     assert!(at("<td>b<td>") < at("<td>c<td>") && at("<td>c<td>") < at("<td>d<td>") && at("<td>d<td>") < at("<td>a<td>"));
     at("Docker <b class=\"w s up\">live</b>");
     at("<title>3/4 ");
+    at("<i class=w>not up</i> <b>3</b>");
     at(
         "<td>b<td><b class=\"w s down\">down</b> <i class=w>exited</i> <bdi>b-1 is exited: Exited (3) 2 days ago</bdi><td><time>2024-03-08T06:08:39Z</time><td><i class=\"w p\">containers</i> 1<",
     );

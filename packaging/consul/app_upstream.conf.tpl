@@ -4,7 +4,7 @@ there either, a server that is never asked. So no upstream is ever empty: an emp
 change of any app. */ -}}
 {{ range ls "bkapps/upstreams/prod" }}{{ $servers := .Value | parseJSON }}
 upstream {{ .Key }} {
-{{- range service (print "bkapp-" (.Key | replaceAll "_" "-")) }}
+{{- range service (print "bkapp-" (.Key | replaceAll "_" "-" | replaceAll "." "-")) }}
     server {{ .Address }}:{{ .Port }} max_fails=1 fail_timeout=30s;
 {{- else }}{{ range $servers }}
     server {{ . }} max_fails=1 fail_timeout=30s;

@@ -22,6 +22,7 @@ local LONGEST_ANSWER = 8 * 1024 * 1024
 local MOST_CHOICES = 1000
 
 local options, dict
+local may_refuse = true -- whether there can be a request that guard() ends
 
 -- --------------------------------------------------------------------------------------------------------------------------
 -- JSON, as strict as RFC 8259: a parser of its own, since Debian's Nginx comes without one. Each function takes a text and where
@@ -587,10 +588,12 @@ local function next_of(tier, tried)
 end
 
 local function pick(choice, tried)
-    for _, tier in ipairs(tried and choice or {}) do
-        local server = next_of(tier, tried)
-        if server then
-            return server
+    if tried then
+        for _, tier in ipairs(choice) do
+            local server = next_of(tier, tried)
+            if server then
+                return server
+            end
         end
     end
     return next_of(choice[1])
@@ -641,9 +644,21 @@ local function checked(given)
     return result
 end
 
+-- Whether every app there can be has a server that its requests may go to, whatever the hosts say.
+local function has_always_one()
+    local lists = options.servers or {}
+    for _, servers in pairs(lists) do
+        if not servers[1] then
+            return false
+        end
+    end
+    return lists["*"] ~= nil and options.none ~= "503"
+end
+
 --- For init_worker_by_lua: begins to watch, in one of the workers. Takes a table of options.
 function M.watch(given)
     options = checked(given)
+    may_refuse = not has_always_one()
     dict = ngx.shared[options.dict]
     if not dict then
         return log(ngx.ERR, "nothing is known of any host: there is no lua_shared_dict ", options.dict)
@@ -676,7 +691,9 @@ end
 
 --- For access_by_lua, before balance(): ends the request as route() would. A balancer can send no answer of its own.
 function M.guard()
-    choose_or_refuse()
+    if may_refuse then
+        choose_or_refuse()
+    end
 end
 
 --- For balancer_by_lua: sends this try of the request to a server where the app in $app lives, and each further try to another.

@@ -330,7 +330,11 @@ impl Engine {
             }
             Route::Health => Answer::Healthy,
             Route::Ready => self.readiness(now),
-            Route::Metrics => return self.actions.push_back(Action::Metrics(ticket)),
+            Route::Metrics => {
+                // They tell how each app stands: unless a scrape keeps its checks going, one that nobody probes would be down there for ever.
+                self.asked_about_all(now);
+                return self.actions.push_back(Action::Metrics(ticket));
+            }
             Route::BadName => Answer::BadName,
             Route::BadQuery(wants) => {
                 count(&mut self.counts.bad_queries);

@@ -54,11 +54,16 @@ pub fn measure(table: &mut Table) {
     }
     let hosts = [2, 3, 4].map(|number| Host::start(number, &["a", "quiet"]));
     let servers = hosts.each_ref().map(|host| host.address);
-    let mut ways = ["plain proxy_pass", "route()", "a plain keep-alive upstream", "balance()", "the old README's script"].map(|name| Way {
-        name,
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
-        seen: Vec::new(),
-    });
+    let mut ways = [
+        "plain proxy_pass",
+        "route()",
+        "a plain keep-alive upstream",
+        "the same with a balancer_by_lua that does nothing",
+        "the same with an access_by_lua, too, that does nothing",
+        "balance()",
+        "the old README's script",
+    ]
+    .map(|name| Way { name, address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())), seen: Vec::new() });
     let http = conf(servers, &ways);
     let upper = host::elsewhere(|| Nginx::start(ways[0].address, 1, &http));
     for server in servers {
@@ -73,10 +78,13 @@ pub fn measure(table: &mut Table) {
             way.seen.push(seen);
         }
     }
-    let [plain, route, kept, balance, script] = &ways;
+    let [plain, route, kept, lua, more_lua, balance, script] = &ways;
     compare(table, plain, None, 0.0);
     compare(table, route, Some(plain), 0.95);
     compare(table, kept, None, 0.0);
+    // What any balancer in Lua costs, whatever it does.
+    compare(table, lua, Some(kept), 0.0);
+    compare(table, more_lua, Some(kept), 0.0);
     compare(table, balance, Some(kept), 0.90);
     compare(table, script, Some(plain), 0.0);
 
@@ -89,7 +97,7 @@ pub fn measure(table: &mut Table) {
     table.add(&what, measured, "0", failed == 0);
 }
 
-fn conf(servers: [SocketAddr; 3], ways: &[Way; 5]) -> String {
+fn conf(servers: [SocketAddr; 3], ways: &[Way; 7]) -> String {
     let list = |each: fn(SocketAddr) -> String| servers.map(each).join(" ");
     let quoted = format!("servers = {{ [\"*\"] = {{ {} }} }},", list(|server| format!("\"{server}\",")));
     let http = snippet(
@@ -102,19 +110,25 @@ fn conf(servers: [SocketAddr; 3], ways: &[Way; 5]) -> String {
     let upstream = list(|server| format!("server {server};"));
     let script = SCRIPT.replace("PORTS", &list(|server| format!("{{ \"{}\", {} }},", server.ip(), server.port())));
     // All have the same headers to send, so that only the way differs.
-    let kept = snippet(
-        "openresty/location-balance.conf",
-        &[("access_by_lua_block {\n        require(\"container_healthcheck\").guard()\n    }", ""), ("container_healthcheck_apps", "kept")],
-    );
+    let guard = "access_by_lua_block {\n        require(\"container_healthcheck\").guard()\n    }";
+    let by = |guarded: &str, upstream: &str| {
+        snippet("openresty/location-balance.conf", &[(guard, guarded), ("container_healthcheck_apps", upstream)])
+    };
     let locations = [
         "location ~ ^/o/([^/]+) { set $app $1; proxy_pass http://plain; proxy_connect_timeout 3s; }".to_owned(),
         snippet("openresty/location-route.conf", &[]),
-        kept,
+        by("", "kept"),
+        by("", "idle"),
+        by("access_by_lua_block { local _ = 1 }", "idle"),
         snippet("openresty/location-balance.conf", &[]),
         snippet("openresty/location-route.conf", &[("require(\"container_healthcheck\").route()", &script)]),
     ];
     let each = ways.iter().zip(locations).map(|(way, location)| format!("server {{ listen {};\n{location}\n}}\n", way.address));
-    format!("{http}\nupstream plain {{ {upstream} }}\nupstream kept {{ {upstream} keepalive 64; }}\n{}", each.collect::<String>())
+    format!(
+        "{http}\nupstream plain {{ {upstream} }}\nupstream kept {{ {upstream} keepalive 64; }}\n\
+         upstream idle {{ {upstream} balancer_by_lua_block {{ local _ = 1 }} keepalive 64; }}\n{}",
+        each.collect::<String>()
+    )
 }
 
 fn compare(table: &mut Table, way: &Way, with: Option<&Way>, budget: f64) {

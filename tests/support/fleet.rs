@@ -268,7 +268,7 @@ impl Host {
 /// What became of one request of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// 0: the connection was closed without an answer, as `HAProxy` does when the last server dies under a request that it tries again.
+    /// 0: the connection was closed without an answer.
     pub status: u16,
     pub body: String,
 }

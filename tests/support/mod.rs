@@ -36,11 +36,16 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Where the prefix leaves us.
 pub const PREFIX: &str = "/container-healthcheck";
 
+/// The same, longer where a daemon is run under something that makes it slow.
+pub fn patience() -> Duration {
+    if wrapper().is_empty() { PATIENCE } else { 10 * PATIENCE }
+}
+
 /// Waits until it is so.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience();
     while !is_so() {
-        assert!(Instant::now() < until, "in {PATIENCE:?} never: {what}");
+        assert!(Instant::now() < until, "in {:?} never: {what}", patience());
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -86,10 +91,21 @@ impl Drop for Folder {
     }
 }
 
+/// What every daemon is run under: the words of `DAEMON_UNDER`, such as `valgrind --error-exitcode=99`. None if it is not set.
+fn wrapper() -> Vec<String> {
+    std::env::var("DAEMON_UNDER").unwrap_or_default().split_whitespace().map(ToOwned::to_owned).collect()
+}
+
 /// The program, with nothing in its environment that could reach it from ours.
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_container-healthcheck"));
-    command.env_clear();
+    let wrapper = wrapper();
+    let mut command = if wrapper.is_empty() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_container-healthcheck"));
+        command.env_clear();
+        command
+    } else {
+        program_under(&wrapper.iter().map(String::as_str).collect::<Vec<_>>())
+    };
     // What Docker's faults come to is seen at once; tests of the grace give it themselves, as a flag.
     command.env("CONTAINER_HEALTHCHECK_DOCKER_GRACE", "0s");
     command
@@ -114,7 +130,7 @@ pub struct Ended {
 /// Runs a program that is to end by itself.
 pub fn run(mut command: Command) -> Ended {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience();
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > until {
             child.kill().unwrap();
@@ -308,6 +324,16 @@ impl Daemon {
         assert!(Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap().success());
     }
 
+    /// Ends it in good order, unless it has ended, so that what it runs under says what was wrong with it: by its exit code.
+    fn ends_well(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal("CONT");
+            self.signal("TERM");
+            let status = self.wait();
+            assert!(status.success(), "{status}: {}", self.stderr());
+        }
+    }
+
     /// Waits until it ends by itself.
     pub fn wait(&mut self) -> ExitStatus {
         let mut status = None;
@@ -321,6 +347,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if !wrapper().is_empty() && !thread::panicking() {
+            self.ends_well();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -383,7 +412,7 @@ pub struct Client<S = TcpStream> {
 
 impl Client<TcpStream> {
     pub fn new(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, read: Vec::new() }
     }
@@ -402,7 +431,7 @@ impl Client<TcpStream> {
 impl Client<UnixStream> {
     pub fn unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         Self { stream, read: Vec::new() }
     }
 }

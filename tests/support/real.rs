@@ -97,7 +97,7 @@ impl Drop for Container {
 
 /// Whether it becomes so.
 pub fn for_a_while(mut is_so: impl FnMut() -> bool) -> Option<()> {
-    let until = Instant::now() + super::PATIENCE;
+    let until = Instant::now() + super::patience();
     while Instant::now() < until {
         if is_so() {
             return Some(());
@@ -149,7 +149,7 @@ impl Dockerd {
         }
         let folder = Folder::new();
         let holder = keeps.then(|| {
-            let holder = Command::new("unshare").args(["--mount", "--net", "sleep", "1000"]).spawn().unwrap();
+            let holder = Command::new("unshare").args(["--mount", "--net", "sleep", "10000"]).spawn().unwrap();
             let name = || fs::read_to_string(format!("/proc/{}/comm", holder.id())).unwrap();
             eventually("it has namespaces of its own", || name() == "sleep\n");
             holder

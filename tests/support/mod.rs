@@ -45,6 +45,20 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Does it with each of them, a few at a time.
+pub fn each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..all.len().min(16) {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    work(one);
+                }
+            });
+        }
+    });
+}
+
 /// Says that a test is skipped, and why; where `CI` is `true` nothing may be missing, and it fails instead. Gives false, for whoever
 /// asks whether it is possible.
 pub fn skipped(why: &str) -> bool {

@@ -314,6 +314,30 @@ fn the_last_facts_stand_until_the_grace_is_over_and_not_a_moment_longer() {
     }
 }
 
+#[test]
+fn a_docker_that_grows_slow_is_no_reason_to_forget_what_is_known() {
+    for lenient in [true, false] {
+        // It is blind, and a list may take four times as long as this one does.
+        let docker = FakeDocker::start(|stream, _| {
+            thread::sleep(Duration::from_secs(1));
+            send_list(stream, &up());
+        });
+        let daemon = Daemon::start(&docker.path(), &["-docker-timeout", "2s", "-docker-grace", if lenient { "1h" } else { "0s" }]);
+        eventually("it is up", || is_fresh(&daemon.app("app")));
+        docker.behave(|stream, _| hang(stream));
+        let late = || daemon.counter("probes_timed_out_total");
+        let before = late();
+        let (asked, answer) = (Instant::now(), daemon.app("app"));
+        assert!(asked.elapsed() < Duration::from_secs(2) + LATE, "{:?}", asked.elapsed());
+        if lenient {
+            assert!(is_stale(&answer), "{answer:?}");
+        } else {
+            assert_eq!(answer.verdict(), (503, 11, "docker-timeout".to_owned()));
+        }
+        assert_eq!(late(), before + 1);
+    }
+}
+
 // ---- The stream of events fails, and lists do not.
 
 /// Docker's answers are good, and so it treats those who want the stream.

@@ -17,7 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use support::{Answer, Daemon, FakeDocker, PATIENCE, PREFIX, container, eventually, hang, list, live, read_head, send_list};
+use support::{Answer, Daemon, FakeDocker, PATIENCE, PREFIX, container, container_id, eventually, hang, list, live, read_head, send_list};
 
 /// A fault that the daemon has to find out by its clock comes after this, in milliseconds; the others at once.
 const SHORT: u64 = 300;
@@ -316,26 +316,30 @@ fn the_last_facts_stand_until_the_grace_is_over_and_not_a_moment_longer() {
 
 #[test]
 fn a_docker_that_grows_slow_is_no_reason_to_forget_what_is_known() {
-    for lenient in [true, false] {
-        // It is blind, and a list may take four times as long as this one does.
-        let docker = FakeDocker::start(|stream, _| {
-            thread::sleep(Duration::from_secs(1));
-            send_list(stream, &up());
-        });
-        let daemon = Daemon::start(&docker.path(), &["-docker-timeout", "2s", "-docker-grace", if lenient { "1h" } else { "0s" }]);
-        eventually("it is up", || is_fresh(&daemon.app("app")));
-        docker.behave(|stream, _| hang(stream));
-        let late = || daemon.counter("probes_timed_out_total");
-        let before = late();
-        let (asked, answer) = (Instant::now(), daemon.app("app"));
-        assert!(asked.elapsed() < Duration::from_secs(2) + LATE, "{:?}", asked.elapsed());
-        if lenient {
-            assert!(is_stale(&answer), "{answer:?}");
-        } else {
-            assert_eq!(answer.verdict(), (503, 11, "docker-timeout".to_owned()));
+    thread::scope(|scope| {
+        for lenient in [true, false] {
+            scope.spawn(move || {
+                // It is blind, and a list may take four times as long as this one does.
+                let docker = FakeDocker::start(|stream, _| {
+                    thread::sleep(Duration::from_secs(1));
+                    send_list(stream, &up());
+                });
+                let daemon = Daemon::start(&docker.path(), &["-docker-timeout", "2s", "-docker-grace", if lenient { "1h" } else { "0s" }]);
+                eventually("it is up", || is_fresh(&daemon.app("app")));
+                docker.behave(|stream, _| hang(stream));
+                let late = || daemon.counter("probes_timed_out_total");
+                let before = late();
+                let (asked, answer) = (Instant::now(), daemon.app("app"));
+                assert!(asked.elapsed() < Duration::from_secs(2) + LATE, "{:?}", asked.elapsed());
+                if lenient {
+                    assert!(is_stale(&answer), "{answer:?}");
+                } else {
+                    assert_eq!(answer.verdict(), (503, 11, "docker-timeout".to_owned()));
+                }
+                assert_eq!(late(), before + 1);
+            });
         }
-        assert_eq!(late(), before + 1);
-    }
+    });
 }
 
 // ---- The stream of events fails, and lists do not.
@@ -454,4 +458,35 @@ fn no_prefix_of_a_list_is_a_list_however_it_ends() {
             });
         }
     });
+}
+
+#[test]
+fn no_prefix_of_an_event_is_an_event() {
+    let event = |app: usize| {
+        let line = format!(
+            r#"{{"Type":"container","Action":"die","Actor":{{"ID":"{}","Attributes":{{"name":"app{app}","exitCode":"1"}}}},"timeNano":{}}}"#,
+            container_id(&format!("app{app}")),
+            1_795_378_999_000_000_000_u64 + app as u64
+        );
+        (format!("{:x}\r\n{line}\n\r\n", line.len() + 1), line)
+    };
+    let cuts = event(100).0.len() + 1;
+    let apps: Vec<_> = (100..100 + cuts).map(|app| container(&format!("app{app}"), "running", "Up 1 second")).collect();
+    let (docker, daemon) = live(apps, &[]);
+    for cut in 0..cuts {
+        let app = 100 + cut;
+        let (chunk, line) = event(app);
+        let streams = daemon.counter("docker_streams_total");
+        docker.send_bytes(&chunk[..cut]);
+        docker.drop_listeners();
+        eventually("it listens again", || daemon.counter("docker_streams_total") == streams + 1 && docker.listeners() == 1);
+        daemon.is("live");
+        // What lists say of it for the next seconds makes no difference.
+        let answer = daemon.app(&format!("app{app}"));
+        if chunk[..cut].contains(&format!("{line}\n")) {
+            assert_eq!(answer.verdict(), (503, 12, "exited".to_owned()), "after {:?}", &chunk[..cut]);
+        } else {
+            assert!(is_fresh(&answer), "{answer:?} after {:?}", &chunk[..cut]);
+        }
+    }
 }

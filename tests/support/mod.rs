@@ -614,10 +614,14 @@ impl FakeDocker {
 
     /// Sends this line to all who listen, as dockerd does: as one chunk.
     pub fn send_line(&self, line: &str) {
+        // In one piece: many small ones fill the socket's buffer of a daemon that is frozen.
+        self.send_bytes(&format!("{:x}\r\n{line}\n\r\n", line.len() + 1));
+    }
+
+    /// Sends these bytes to all who listen.
+    pub fn send_bytes(&self, bytes: &str) {
         if let EventStream::Open(streams) = &mut *self.stream.lock().unwrap() {
-            // In one piece: many small ones fill the socket's buffer of a daemon that is frozen.
-            let chunk = format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
-            streams.retain_mut(|stream| stream.write_all(chunk.as_bytes()).is_ok());
+            streams.retain_mut(|stream| stream.write_all(bytes.as_bytes()).is_ok());
         }
     }
 

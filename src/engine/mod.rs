@@ -479,12 +479,11 @@ impl Engine {
         let has_grace = self.has_facts && !self.settings.docker_grace.is_zero() && self.trust(now) != Trust::Down;
         for waiter in late {
             count(&mut self.counts.timeouts);
-            match waiter.wants {
-                Wants::App(app) if has_grace => {
-                    self.asked_about(&app, now);
-                    self.actions.push_back(Action::Verdict(waiter.ticket, app, true));
-                }
-                _ => self.tell_fault(waiter, &Fault::Late, now),
+            if let (Wants::App(app), true) = (&waiter.wants, has_grace) {
+                self.asked_about(app, now);
+                self.actions.push_back(Action::Verdict(waiter.ticket, *app, true));
+            } else {
+                self.tell_fault(waiter, &Fault::Late, now);
             }
         }
         self.view.grow_up(now);

@@ -476,6 +476,8 @@ impl<S: Read + Write> Client<S> {
         let length = match self.stream.read(&mut buffer) {
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            // A read with a timeout is not begun anew when the whole machine was stopped in between.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return self.more(),
             Err(error) => panic!("{error}, after {:?}", String::from_utf8_lossy(&self.read)),
         };
         self.read.extend_from_slice(&buffer[..length]);

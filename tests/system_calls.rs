@@ -192,6 +192,8 @@ impl Stage {
         }
         let log = self.daemon.log() + &fs::read_to_string(self.folder.join("rotated")).unwrap_or_default();
         assert!(!log.contains("panicked"), "{row}: {log}");
+        let turned_away = log.lines().filter(|line| line.contains(" WARN ") && line.contains(" a client"));
+        assert!(turned_away.count() <= 1, "{row}: it is said once a minute: {log}");
     }
 }
 

@@ -359,7 +359,10 @@ impl Server {
         let client = Client { wait: inbound.waiting(), inbound, since: self.clock.now(), extra, turn: 0, share: 0 };
         let id = match self.admit(Socket::new(stream, true), Role::Client(client)) {
             Ok(id) => id,
-            Err(error) => return warn!("cannot poll a client: {error}"),
+            Err(error) => {
+                self.traffic.turned_away = self.traffic.turned_away.wrapping_add(1);
+                return self.say_full(&error.to_string());
+            }
         };
         self.traffic.accepted = self.traffic.accepted.wrapping_add(1);
         self.traffic.clients = self.traffic.clients.saturating_add(1);

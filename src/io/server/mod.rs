@@ -493,8 +493,8 @@ impl Server {
                     id.to_usize(),
                     request.path.get(..200).unwrap_or(&request.path).escape_ascii()
                 );
-                // Its answer is the largest there is, and may be held back for a while.
-                let holds = matches!(route, Route::Apps(_));
+                // Their answers are the largest there are, and the first may be held back for a while.
+                let holds = matches!(route, Route::Apps(_) | Route::Metrics);
                 engine.asked(ticket, route, !*extra, clock.now());
                 holds
             };

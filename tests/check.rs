@@ -224,6 +224,57 @@ fn a_connection_that_is_reset() {
 }
 
 #[test]
+fn no_prefix_of_a_head_is_an_answer_and_behind_it_nothing_matters() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nall right";
+    let head = ANSWER.find("all right").unwrap();
+    let ends =
+        [("closed the connection without an answer", "20s"), ("reset the connection", "20s"), ("did not answer within 100ms", "100ms")];
+    let cuts: Vec<usize> = (0..ANSWER.len()).collect();
+    thread::scope(|scope| {
+        for (words, timeout) in ends {
+            for share in cuts.chunks(6) {
+                scope.spawn(move || {
+                    let (listener, cut) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicUsize::new(ANSWER.len())));
+                    let (port, checks) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+                    let (now, count) = (Arc::clone(&cut), Arc::clone(&checks));
+                    thread::spawn(move || {
+                        for mut stream in listener.incoming().map_while(Result::ok) {
+                            let (now, count) = (Arc::clone(&now), Arc::clone(&count));
+                            thread::spawn(move || {
+                                let is_reset = words.starts_with("reset");
+                                // A socket closed over what came for it is reset.
+                                let _ = if is_reset { stream.peek(&mut [0]).map(|_| String::new()).ok() } else { read_head(&mut stream) };
+                                let cut = now.load(Ordering::SeqCst);
+                                say(&mut stream, &ANSWER[..cut]);
+                                count.fetch_add(1, Ordering::SeqCst);
+                                if timeout != "20s" && cut < ANSWER.len() {
+                                    hang(&mut stream);
+                                }
+                            });
+                        }
+                    });
+                    let port = port.to_string();
+                    let args = ["-ngx-port", &port, "-check-interval", "100ms", "-check-timeout", timeout, "-check-fall", "1"];
+                    let (_docker, daemon) = live(&args);
+                    for &at in share {
+                        cut.store(at, Ordering::SeqCst);
+                        let before = checks.load(Ordering::SeqCst);
+                        // It is asked about, or it would not be checked; the one before the last has landed.
+                        eventually("it is checked", || daemon.app("bk_iam").status > 0 && checks.load(Ordering::SeqCst) >= before + 3);
+                        let answer = daemon.app("bk_iam");
+                        if at < head {
+                            fails(&answer, &format!("http://127.0.0.1:{port}/o/bk_iam/ {words}"));
+                        } else {
+                            assert_eq!(answer.status, 200, "{words} after {:?}: {answer:?}", &ANSWER[..at]);
+                        }
+                    }
+                });
+            }
+        }
+    });
+}
+
+#[test]
 fn the_status_line_alone_decides() {
     let huge = "x".repeat(10 << 20);
     let cases: Vec<(&str, Behaviour)> = vec![

@@ -19,12 +19,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use support::{Answer, Daemon, FakeDocker, Folder, PREFIX, container, eventually, hang, is_there, list, program, read_head, send_list};
+use support::{
+    Answer, Daemon, FakeDocker, Folder, PREFIX, container, each, eventually, hang, is_there, list, program, read_head, send_list,
+};
 
 /// All that is ever sent to a Docker that demands no version.
 const QUESTION: &str = "GET /containers/json?all=1 HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n";
@@ -75,20 +76,6 @@ fn chunked(list: &str, size: usize) -> String {
 /// A container whose labels are so long.
 fn fat(name: &str, label: usize) -> String {
     container(name, "running", "Up 1 second").replace(r#""Labels":{}"#, &format!(r#""Labels":{{"a":"{}"}}"#, "x".repeat(label)))
-}
-
-/// Does it with each of them, a few at a time.
-fn each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..all.len().min(16) {
-            scope.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    work(one);
-                }
-            });
-        }
-    });
 }
 
 /// Everybody is told of the fault while it lasts, over several connections to Docker; then it is mended, and all is well.

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use container_healthcheck::limits;
-use support::{Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, eventually, is_there, list, program_under, run, send_list};
+use support::{Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, each, eventually, is_there, list, program_under, run, send_list};
 
 /// What the daemon promises about `P/health` under stress is a second; the rest is for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -175,6 +175,34 @@ fn a_client_that_does_not_read_costs_little_and_is_closed() {
     assert_alive(&daemon);
     eventually("they are closed", || daemon.counter(&closed("unread")) == clients.len() as u64);
     gone(&daemon);
+}
+
+#[test]
+fn of_the_large_answers_each_client_is_made_one_at_a_time() {
+    const CLIENTS: usize = 30;
+    let names: Vec<_> = (0..2000).map(|number| format!("app{number}")).collect();
+    let containers: Vec<_> = names.iter().map(|name| (name.as_str(), "running", "Up 5 days")).collect();
+    each(&["/metrics", "/status", "/apps"], |path| {
+        let docker = FakeDocker::listing(list(&containers));
+        docker.open_stream();
+        let folder = Folder::new();
+        let socket = folder.join("socket");
+        let daemon = Daemon::start(&docker.path(), &["-resync", "1h", "-bind", &format!("unix:{}", socket.display())]);
+        daemon.is("live");
+        let answer = daemon.get(&format!("{PREFIX}{path}")).body.len();
+        // Over a Unix socket, where the kernel takes no more than some 200 KB for each.
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::unix(&socket)).collect();
+        let before = daemon.memory("VmRSS");
+        for client in &mut clients {
+            client.send(&get(path).repeat(limits::PIPELINE));
+        }
+        eventually("nobody is made more", || daemon.counter("http_limits_met_total{limit=\"unsent\"}") >= CLIENTS as u64);
+        assert_alive(&daemon);
+        let grown = (daemon.memory("VmHWM") - before) * 1024;
+        // A buffer may be twice as large as what is in it; some are on their way.
+        let bound = 2 * (CLIENTS + 10) * (answer + limits::UNSENT_BYTES);
+        assert!(grown < bound as u64, "{path}: grown by {grown}, {answer} each");
+    });
 }
 
 #[test]

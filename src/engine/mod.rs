@@ -483,9 +483,17 @@ impl Engine {
                 late.push(waiter);
             }
         }
+        // Their time is over before that of the list, which may take longer than they may wait. To them Docker is as good as gone: what the
+        // grace is for holds here too, or a Docker that grows slow would empty a fleet before it is found gone.
+        let has_grace = self.has_facts && !self.settings.docker_grace.is_zero() && self.trust(now) != Trust::Down;
         for waiter in late {
             count(&mut self.counts.timeouts);
-            self.tell_fault(waiter, &Fault::Late, now);
+            if let (Wants::App(app), true) = (&waiter.wants, has_grace) {
+                self.asked_about(app, now);
+                self.actions.push_back(Action::Verdict(waiter.ticket, *app, true));
+            } else {
+                self.tell_fault(waiter, &Fault::Late, now);
+            }
         }
         self.view.grow_up(now);
         if self.drains_end.is_some_and(|end| end <= now) {

@@ -50,6 +50,20 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Does it with each of them, a few at a time.
+pub fn each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..all.len().min(16) {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    work(one);
+                }
+            });
+        }
+    });
+}
+
 /// Says that a test is skipped, and why; where `CI` is `true` nothing may be missing, and it fails instead. Gives false, for whoever
 /// asks whether it is possible.
 pub fn skipped(why: &str) -> bool {
@@ -491,6 +505,8 @@ impl<S: Read + Write> Client<S> {
         let length = match self.stream.read(&mut buffer) {
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            // A read with a timeout is not begun anew when the whole machine was stopped in between.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return self.more(),
             Err(error) => panic!("{error}, after {:?}", String::from_utf8_lossy(&self.read)),
         };
         self.read.extend_from_slice(&buffer[..length]);
@@ -630,10 +646,14 @@ impl FakeDocker {
 
     /// Sends this line to all who listen, as dockerd does: as one chunk.
     pub fn send_line(&self, line: &str) {
+        // In one piece: many small ones fill the socket's buffer of a daemon that is frozen.
+        self.send_bytes(&format!("{:x}\r\n{line}\n\r\n", line.len() + 1));
+    }
+
+    /// Sends these bytes to all who listen.
+    pub fn send_bytes(&self, bytes: &str) {
         if let EventStream::Open(streams) = &mut *self.stream.lock().unwrap() {
-            // In one piece: many small ones fill the socket's buffer of a daemon that is frozen.
-            let chunk = format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
-            streams.retain_mut(|stream| stream.write_all(chunk.as_bytes()).is_ok());
+            streams.retain_mut(|stream| stream.write_all(bytes.as_bytes()).is_ok());
         }
     }
 

@@ -66,9 +66,11 @@ impl World<'_> {
             return;
         }
         let trust = self.engine.trust(self.now);
-        assert_eq!(stale, trust == Trust::Stale && !matches!(answer, Answer::Unknown(_)), "{answer:?}");
+        // Who may not wait any longer is told what is known before Docker is found gone.
+        let in_grace = trust == Trust::Stale || due && stale && matches!(trust, Trust::Live | Trust::Blind);
+        assert_eq!(stale, in_grace && !matches!(answer, Answer::Unknown(_)), "{answer:?}");
         match answer {
-            Answer::Unknown(Fault::Late) if due => {}
+            Answer::Unknown(Fault::Late) if due && !self.engine.has_facts => {}
             Answer::Unknown(_) => assert!(trust == Trust::Down, "what is known is not told: {answer:?} while {trust:?}"),
             Answer::Checking(_) => {
                 // An app that goes down and comes up within one turn ends the wait too.
@@ -90,7 +92,7 @@ impl World<'_> {
                 let resumed = self.read.get(shown.container.parts().id).is_some_and(|read| read.what == What::Unpaused);
                 // One that waits for a check may have had its facts before the view went blind.
                 let had_facts = !self.checked.is_empty() && probe.trust != Trust::Blind;
-                if trust == Trust::Blind && !resumed && !had_facts {
+                if trust == Trust::Blind && !stale && !resumed && !had_facts {
                     self.was_listed(&probe, |own| {
                         own.iter().any(|container| container.parts().id == shown.container.parts().id && container.state == State::Running)
                     });
@@ -101,7 +103,7 @@ impl World<'_> {
             }
             Answer::NoContainer { app, .. } => {
                 assert_eq!(app.as_str(), APPS[probe.app]);
-                if trust == Trust::Blind && self.read.is_empty() {
+                if trust == Trust::Blind && !stale && self.read.is_empty() {
                     self.was_listed(&probe, <[Container]>::is_empty);
                 }
             }

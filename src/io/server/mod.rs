@@ -167,15 +167,21 @@ impl Server {
     /// # Errors
     /// When there is no poll to be had any more.
     pub fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(256);
+        // Room for all that can be ready at once: what has come from Docker is read before anybody is answered, and before anything that is
+        // due, however many clients were ready before it. Memory that is not needed is not touched.
+        let all = limits::EXTRA_CLIENTS.saturating_add(usize::try_from(limits::OTHER_DESCRIPTORS).unwrap_or_default());
+        let mut events = Events::with_capacity(self.config.max_clients.saturating_add(all));
         self.look_at_drains();
         self.work();
         self.report();
         while !self.is_done() {
-            match self.poll.poll(&mut events, Some(self.patience())) {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => events.clear(),
-                Err(error) => return Err(error),
+            let mut patience = self.patience();
+            while let Err(error) = self.poll.poll(&mut events, Some(patience)) {
+                if error.kind() != ErrorKind::Interrupted {
+                    return Err(error);
+                }
+                // By a signal, or by having been stopped for a while: then much is due, and what has come is still read before.
+                patience = Duration::ZERO;
             }
             self.clock.read();
             self.turn = self.turn.wrapping_add(1);
@@ -353,7 +359,10 @@ impl Server {
         let client = Client { wait: inbound.waiting(), inbound, since: self.clock.now(), extra, turn: 0, share: 0 };
         let id = match self.admit(Socket::new(stream, true), Role::Client(client)) {
             Ok(id) => id,
-            Err(error) => return warn!("cannot poll a client: {error}"),
+            Err(error) => {
+                self.traffic.turned_away = self.traffic.turned_away.wrapping_add(1);
+                return self.say_full(&error.to_string());
+            }
         };
         self.traffic.accepted = self.traffic.accepted.wrapping_add(1);
         self.traffic.clients = self.traffic.clients.saturating_add(1);
@@ -484,8 +493,8 @@ impl Server {
                     id.to_usize(),
                     request.path.get(..200).unwrap_or(&request.path).escape_ascii()
                 );
-                // Its answer is the largest there is, and may be held back for a while.
-                let holds = matches!(route, Route::Apps(_));
+                // Their answers are the largest there are, and the first may be held back for a while.
+                let holds = matches!(route, Route::Apps(_) | Route::Metrics);
                 engine.asked(ticket, route, !*extra, clock.now());
                 holds
             };

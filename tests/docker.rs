@@ -1075,7 +1075,8 @@ fn failed_connections_to_docker_leave_no_descriptor_behind() {
             docker.list(up());
             eventually("it recovers", || daemon.app("app").status == 200);
         }
-        assert!(daemon.counter("docker_failures_total") >= 25);
+        // On a busy machine a list may take longer than the probe that waits for it may wait.
+        assert!(daemon.counter("docker_failures_total") + daemon.counter("probes_timed_out_total") >= 25);
         eventually("all descriptors are back", || descriptors(&daemon) <= before);
     });
 }

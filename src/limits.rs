@@ -112,6 +112,10 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// hammer.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// For a stream of events that is opened again at once when it ends. One that lived for less is opened again after a pause that grows as
+/// above, since a list of all comes behind each.
+pub const STREAM_LIVES: Duration = Duration::from_secs(10);
+
 /// Before a connect is tried again that found the socket's queue full. No event announces room there (mio #1560).
 pub const FULL_PAUSE: Duration = Duration::from_millis(100);
 

@@ -18,8 +18,8 @@ pub(super) enum Stream {
     Closed(Instant),
     /// Its head has to come by then.
     Opening(FlightId, Instant),
-    /// Open since that moment, and whether a list that was asked for since has landed.
-    Open { id: FlightId, since: Tick, caught_up: bool },
+    /// Open since that moment, in the order of reading and by the clock, and whether a list that was asked for since has landed.
+    Open { id: FlightId, since: Tick, at: Instant, caught_up: bool },
 }
 
 impl Stream {
@@ -177,7 +177,6 @@ impl Engine {
             && list.flight.asked.tick > *since
             && !std::mem::replace(caught_up, true)
         {
-            self.stream_failures = 0;
             self.actions.push_back(Action::Live);
             if self.replay_from(now).is_none() {
                 // It sends the head of its stream before it reads its journal, and replays nothing.
@@ -280,7 +279,7 @@ impl Engine {
             return;
         }
         let since = self.view.next_tick();
-        self.stream = Stream::Open { id, since, caught_up: false };
+        self.stream = Stream::Open { id, since, at: now, caught_up: false };
         self.list_anew(now);
     }
 
@@ -330,7 +329,10 @@ impl Engine {
     /// The stream could not be opened, or has ended.
     fn stream_ended(&mut self, fault: Fault, now: Instant) {
         let was = std::mem::replace(&mut self.stream, Stream::Closed(now));
-        if !matches!(was, Stream::Open { caught_up: true, .. }) {
+        let lived = if let Stream::Open { at, caught_up: true, .. } = was { Some(now.saturating_duration_since(at)) } else { None };
+        if lived.is_some_and(|lived| lived >= limits::STREAM_LIVES) {
+            self.stream_failures = 0;
+        } else {
             self.stream_failures = self.stream_failures.saturating_add(1);
             self.stream = Stream::Closed(now + self.contact.growing_pause(self.stream_failures));
         }
@@ -345,7 +347,7 @@ impl Engine {
         if fault.is_refusal() {
             return self.lost(&fault, now);
         }
-        if self.stream_failures <= 1 {
+        if lived.is_some() || self.stream_failures <= 1 {
             self.actions.push_back(Action::Blind(fault));
         }
     }
@@ -437,4 +439,65 @@ impl Engine {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test has to start at some instant")]
+
+    use super::*;
+    use crate::docker::exchange::Listed;
+    use crate::engine::{DockerHealth, Policy, Settings};
+    use crate::http::response::Broken;
+
+    fn none() -> Listed {
+        Listed { containers: Vec::new(), podman: None, is_silent_on_health: false }
+    }
+
+    /// How often the stream is opened in ten minutes by a Docker that cuts it whenever it has lived for so long.
+    fn opened(lives: Duration) -> u32 {
+        let settings = Settings {
+            docker_timeout: Duration::from_secs(5),
+            docker_grace: Duration::from_mins(1),
+            resync: Duration::from_hours(1),
+            policy: Policy::Any,
+            docker_health: DockerHealth::Respect,
+            min_uptime: Duration::ZERO,
+            apps: Vec::new(),
+            watchers: 1,
+            check: None,
+        };
+        let start = Instant::now();
+        let mut now = start;
+        let mut engine = Engine::new(settings, 1, now, Duration::from_hours(500_000));
+        let (mut opened, mut cut_at) = (0, None);
+        while now - start < Duration::from_mins(10) {
+            while let Some(action) = engine.next_action(now) {
+                match action {
+                    Action::Ask(flight, Question::Events { .. }, _) => {
+                        opened += 1;
+                        engine.docker_told(flight, &Told::Opened, now);
+                        cut_at = Some((flight, now + lives));
+                    }
+                    Action::Ask(flight, ..) => engine.docker_said(flight, Ok(none()), now),
+                    _ => {}
+                }
+            }
+            if let Some((flight, _)) = cut_at.take_if(|(_, at)| *at <= now) {
+                engine.docker_said(flight, Err(Fault::Broken(Broken::CutShort)), now);
+                continue;
+            }
+            let next = engine.next_deadline(now).into_iter().chain(cut_at.map(|(_, at)| at)).min();
+            now = next.unwrap_or(now).max(now + Duration::from_millis(1));
+            engine.due(now);
+        }
+        opened
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_as_soon_as_it_lives_is_opened_again_after_longer_and_longer() {
+        let often = opened(Duration::from_millis(1));
+        assert!((40..60).contains(&often), "{often} times, each with a list of all");
+        assert_eq!(opened(limits::STREAM_LIVES), 60, "one that has lived is opened again at once");
+    }
 }

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use container_healthcheck::limits;
 use support::{Answer, Daemon, FakeDocker, Folder, PREFIX, container, eventually, hang, is_there, list, program, read_head, send_list};
 
 /// All that is ever sent to a Docker that demands no version.
@@ -172,6 +173,12 @@ impl Case {
         }
         let fault = fault(self.code, self.reason, &self.message, &docker.path().display().to_string());
         lasts(&daemon, &fault, || docker.connections(), || docker.list(up()));
+        let metrics = daemon.get(&format!("{PREFIX}/metrics"));
+        assert!(metrics.counter("docker_failures_total") > 0);
+        for (limit, is_met) in [("time", self.reason == "docker-timeout"), ("size", self.message == TOO_LARGE)] {
+            assert_eq!(metrics.counter(&format!("docker_limits_met_total{{limit=\"{limit}\"}}")) > 0, is_met, "{limit}");
+        }
+        assert_eq!(metrics.counter("probes_timed_out_total") > 0, self.reason == "docker-timeout");
     }
 }
 
@@ -215,6 +222,19 @@ fn each_misbehaviour_of_docker_is_told_in_its_own_words_for_as_long_as_it_lasts(
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
         }),
         Case::new("nothing but interim answers", NO_HTTP, |stream| while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_ok() {}),
+        Case::says(
+            "too many header lines",
+            NO_HTTP,
+            format!("HTTP/1.1 200 OK\r\n{}\r\n[]", "X: y\r\n".repeat(limits::RESPONSE_HEADERS + 1)),
+        ),
+        Case::says(
+            "a chunk with a long extension",
+            FRAMING,
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;{}\r\n[]\r\n0\r\n\r\n",
+                "x".repeat(limits::CHUNK_LINE_BYTES.into())
+            ),
+        ),
         Case::says("two lengths", FRAMING, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[] "),
         Case::says("length and chunks", FRAMING, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n[]"),
         Case::says("no chunk", FRAMING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n[{}]\r\n"),
@@ -1116,6 +1136,7 @@ fn no_list_makes_the_memory_grow_past_a_bound() {
             while stream.write_all(many.as_bytes()).is_ok() {}
         });
         assert_eq!(daemon.app("app").verdict(), (503, 11, "docker-error".into()));
+        assert!(daemon.counter("docker_limits_met_total{limit=\"size\"}") > 0);
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
         let peak: usize = peak.parse().unwrap();

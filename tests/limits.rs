@@ -267,6 +267,8 @@ fn a_body_that_trickles_has_one_deadline_too() {
     let took = drip(&client, std::iter::repeat_n(b'x', 4000));
     assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&took), "{took:?}");
     client.expect_end();
+    assert_eq!(daemon.counter("http_limits_met_total{limit=\"body\"}"), 1);
+    assert_eq!(daemon.counter(&refused("Late", "timeout")), 0);
 }
 
 #[test]

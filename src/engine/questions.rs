@@ -9,6 +9,7 @@ use super::{Action, Engine, FlightId, Plant, Trust, Waiter, count, planted};
 use crate::docker::event::Line;
 use crate::docker::exchange::{Listed, Outcome, Told};
 use crate::docker::{ApiVersion, Fault, Question};
+use crate::http::response::Broken;
 use crate::limits;
 
 /// The stream of events.
@@ -245,6 +246,7 @@ impl Engine {
     /// Docker was found gone. Within the grace all who wait are told what was known; else what is wrong.
     fn lost(&mut self, fault: &Fault, now: Instant) {
         count(&mut self.counts.failed);
+        self.meets_limit(fault);
         // The next one may be another Docker, which knows other versions.
         self.api = None;
         self.resync_at = now;
@@ -264,6 +266,15 @@ impl Engine {
         let open = std::mem::take(&mut self.open);
         for waiter in waiting.into_iter().chain(behind).chain(open) {
             if stale { self.tell_what_is_known(waiter, true, now) } else { self.tell_fault(waiter, fault, now) }
+        }
+    }
+
+    /// Counts a fault that is a limit of ours.
+    fn meets_limit(&mut self, fault: &Fault) {
+        if matches!(fault, Fault::Late | Fault::Full) {
+            count(&mut self.counts.met_time);
+        } else if *fault == Fault::TooLarge {
+            count(&mut self.counts.met_size);
         }
     }
 
@@ -344,6 +355,11 @@ impl Engine {
         self.behind.append(&mut open);
         if fault.is_refusal() {
             return self.lost(&fault, now);
+        }
+        self.meets_limit(&fault);
+        // A Docker that stops, and a Podman without a journal, end it in good order.
+        if fault != Fault::Broken(Broken::CutShort) {
+            count(&mut self.counts.streams_failed);
         }
         if self.stream_failures <= 1 {
             self.actions.push_back(Action::Blind(fault));
@@ -437,4 +453,29 @@ impl Engine {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test has to start at some instant")]
+
+    use super::*;
+    use crate::engine::Settings;
+
+    #[test]
+    fn a_list_may_take_four_times_the_longest_but_no_longer_than_a_minute() {
+        let now = Instant::now();
+        // the timeout, the longest list so far, and how long the next one may take
+        for (timeout, longest, patience) in [(5, 0, 5), (5, 1, 5), (5, 2, 8), (5, 15, 60), (5, 16, 60), (5, 3600, 60), (90, 16, 90)] {
+            let settings = Settings { docker_timeout: Duration::from_secs(timeout), ..Settings::plain() };
+            let mut engine = Engine::new(settings, 7, now, Duration::ZERO);
+            engine.longest = Duration::from_secs(longest);
+            assert!(matches!(engine.next_action(now), Some(Action::Ask(..))));
+            let at = now + Duration::from_secs(patience);
+            engine.due(at - Duration::from_nanos(1));
+            assert_eq!(engine.counts.met_time, 0, "{timeout} {longest}");
+            engine.due(at);
+            assert_eq!((engine.counts.met_time, engine.counts.failed), (1, 1), "{timeout} {longest}");
+        }
+    }
 }

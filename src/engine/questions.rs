@@ -9,7 +9,6 @@ use super::{Action, Engine, FlightId, Plant, Trust, Waiter, count, planted};
 use crate::docker::event::Line;
 use crate::docker::exchange::{Listed, Outcome, Told};
 use crate::docker::{ApiVersion, Fault, Question};
-use crate::http::response::Broken;
 use crate::limits;
 
 /// The stream of events.
@@ -358,7 +357,7 @@ impl Engine {
         }
         self.meets_limit(&fault);
         // A Docker that stops, and a Podman without a journal, end it in good order.
-        if fault != Fault::Broken(Broken::CutShort) {
+        if !fault.is_an_end() {
             count(&mut self.counts.streams_failed);
         }
         if self.stream_failures <= 1 {

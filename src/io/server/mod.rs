@@ -553,6 +553,7 @@ impl Server {
                     if let Some((number, bad)) = client.inbound.late() {
                         refuse(&mut client.inbound, number, bad, &self.clock, &mut self.traffic);
                     }
+                    self.traffic.hit(client.inbound.take_hits());
                     enlist(&mut self.list, id, peer);
                 }
             }

@@ -179,8 +179,8 @@ fn in_words(name: &str, kind: &str, value: &str) -> String {
     }
     let value: u64 = value.split(" * ").map(number).product();
     match (name.ends_with("_BYTES"), value) {
-        (true, _) if value % (1 << 20) == 0 => format!("{} MiB", value >> 20),
-        (true, _) if value % (1 << 10) == 0 => format!("{} KiB", value >> 10),
+        (true, _) if value.is_multiple_of(1 << 20) => format!("{} MiB", value >> 20),
+        (true, _) if value.is_multiple_of(1 << 10) => format!("{} KiB", value >> 10),
         (true, _) => format!("{value} bytes"),
         (false, 1000..) => format!("{},{:03}", value / 1000, value % 1000),
         (false, _) => value.to_string(),
@@ -200,26 +200,28 @@ fn sentences(text: &str) -> String {
     bold(&text).split_inclusive(". ").map(|sentence| filled(sentence.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
+/// The limit in the man page. Its counters must be there, or a reason for having none.
+fn limit_item(limit: &Limit, counters: &[String]) -> String {
+    let Limit { name, title, value, fate } = limit;
+    let (answer, counter) = fate.as_ref().unwrap_or_else(|| panic!("{name} has no answer"));
+    let quoted: Vec<_> = counter.split('`').skip(1).step_by(2).collect();
+    let unknown: Vec<_> = quoted.iter().filter(|counter| !counters.iter().any(|known| known == *counter)).collect();
+    assert!(unknown.is_empty(), "{name}: there is no such counter: {unknown:?}");
+    assert!(!quoted.is_empty() || counter.starts_with("none, since "), "{name} has no counter, and no reason for that");
+    let title = sentences(title.strip_prefix("Bytes of ").unwrap_or(title)).replace('\n', " ");
+    format!(".It {title}: {value}\n{}\n{}\n", sentences(answer), filled(&bold(&format!("Counter: {counter}"))))
+}
+
 #[test]
 fn the_man_page_has_the_limits() {
     let code = paper("src/limits.rs");
     let (met, unmet) = code.split_once("\n// ==== What nobody meets.\n").unwrap();
-    let known = samples();
-    let mut wanted = String::new();
-    for (heading, limits) in limits(met) {
-        wanted += &format!(".Ss {heading}\n.Bl -tag -width Ds\n");
-        for Limit { name, title, value, fate } in limits {
-            let (answer, counter) = fate.unwrap_or_else(|| panic!("{name} has no answer"));
-            let quoted = counter.split('`').skip(1).step_by(2);
-            let unknown: Vec<_> = quoted.clone().filter(|counter| !known.iter().any(|sample| sample == counter)).collect();
-            assert!(unknown.is_empty(), "{name}: there is no such counter: {unknown:?}");
-            assert!(quoted.count() > 0 || counter.starts_with("none, since "), "{name} has no counter, and no reason for that");
-            let title = title.strip_prefix("Bytes of ").unwrap_or(&title);
-            let title = sentences(title).replace('\n', " ");
-            wanted += &format!(".It {title}: {value}\n{}\n{}\n", sentences(&answer), filled(&bold(&format!("Counter: {counter}"))));
-        }
-        wanted += ".El\n";
-    }
+    let counters = counters();
+    let section = |(heading, limits): (String, Vec<Limit>)| {
+        let items: String = limits.iter().map(|limit| limit_item(limit, &counters)).collect();
+        format!(".Ss {heading}\n.Bl -tag -width Ds\n{items}.El\n")
+    };
+    let wanted: String = limits(met).into_iter().map(section).collect();
     for Limit { name, fate, .. } in limits(unmet).into_iter().flat_map(|(_, limits)| limits) {
         assert!(fate.is_none(), "{name} has an answer, so somebody meets it");
     }
@@ -230,7 +232,7 @@ fn the_man_page_has_the_limits() {
 }
 
 /// The names of all samples of `P/metrics`, with their labels.
-fn samples() -> Vec<String> {
+fn counters() -> Vec<String> {
     let mut traffic = Traffic::default();
     // The only ones that are not there before they count.
     traffic.answered(engine::Path::App, 400);

@@ -470,10 +470,9 @@ mod tests {
             let mut engine = Engine::new(settings, 7, now, Duration::ZERO);
             engine.longest = Duration::from_secs(longest);
             assert!(matches!(engine.next_action(now), Some(Action::Ask(..))));
-            let at = now + Duration::from_secs(patience);
-            engine.due(at - Duration::from_nanos(1));
+            engine.due(now + Duration::from_secs(patience).saturating_sub(Duration::from_nanos(1)));
             assert_eq!(engine.counts.met_time, 0, "{timeout} {longest}");
-            engine.due(at);
+            engine.due(now + Duration::from_secs(patience));
             assert_eq!((engine.counts.met_time, engine.counts.failed), (1, 1), "{timeout} {longest}");
         }
     }

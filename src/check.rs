@@ -113,7 +113,6 @@ impl Exchange {
 mod tests {
     use super::*;
     use crate::config::{Command, parse};
-    use crate::engine::app::LONGEST;
     use crate::http::testing::however_cut;
 
     fn url(args: &[&str]) -> CheckUrl {
@@ -150,7 +149,7 @@ mod tests {
     #[test]
     fn the_worst_names_stay_in_their_place() {
         let url = url(&["-check-url=unix:/run/{app}/s:/o/{app}/"]);
-        for name in ["a..", "a.-_", "0", &"x".repeat(LONGEST)] {
+        for name in ["a..", "a.-_", "0", &"x".repeat(limits::APP_BYTES)] {
             let app = AppName::parse(name.as_bytes()).unwrap();
             assert_eq!(url.address_of(&app), Address::Unix(format!("/run/{name}/s").into()));
             assert!(url.request(&app).starts_with(format!("GET /o/{name}/ HTTP/1.1\r\n").as_bytes()));

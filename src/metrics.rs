@@ -24,13 +24,11 @@ pub enum Closed {
     Lingering,
     /// It made room for another.
     Room,
-    /// The server stopped.
-    Stop,
 }
 
 impl Closed {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 7] = [Self::Done, Self::Reset, Self::Idle, Self::Unread, Self::Lingering, Self::Room, Self::Stop];
+    pub const ALL: [Self; 6] = [Self::Done, Self::Reset, Self::Idle, Self::Unread, Self::Lingering, Self::Room];
 
     const fn word(self) -> &'static str {
         match self {
@@ -40,7 +38,6 @@ impl Closed {
             Self::Unread => "unread",
             Self::Lingering => "lingering",
             Self::Room => "room",
-            Self::Stop => "stop",
         }
     }
 }
@@ -129,6 +126,8 @@ pub struct All<'a> {
     pub containers: usize,
     /// Clients that wait for a change.
     pub watchers: usize,
+    /// Faults of the folder of drains.
+    pub drain_faults: u64,
     /// How each app stands, sorted by name.
     pub apps: &'a [(&'a str, &'a Standing)],
     /// Of this process.
@@ -191,6 +190,9 @@ impl All<'_> {
         out.one("docker_looks_total", COUNTER, "Lists of single containers asked for after an event.", engine.looks);
         out.one("docker_streams_total", COUNTER, "Streams of events asked for.", engine.streams);
         out.one("docker_failures_total", COUNTER, "Times that Docker was found gone, or to answer wrongly.", engine.failed);
+        let met = [engine.met_time, engine.met_size];
+        out.each("docker_limits_met_total", "Times that Docker took too long or sent too much.", "limit", ["time", "size"], met);
+        out.one("docker_streams_failed_total", COUNTER, "Streams of events refused, late or nonsense.", engine.streams_failed);
         out.one("docker_events_total", COUNTER, "Events that said something new.", engine.events);
         out.one("docker_events_too_long_total", COUNTER, "Events that were too long to be read.", engine.events_too_long);
     }
@@ -202,6 +204,7 @@ impl All<'_> {
         out.one("bad_queries_total", COUNTER, "Questions about all apps whose query was refused.", engine.bad_queries);
         out.one("watchers", GAUGE, "Clients that wait for a change of an app.", self.watchers as u64);
         out.one("watchers_early_total", COUNTER, "Clients answered before any change, to make room for others.", engine.watchers_early);
+        out.one("drain_faults_total", COUNTER, "Times that the folder of drains, or a file in it, was found faulty.", self.drain_faults);
         out.one("probes_drained_total", COUNTER, "Probes of apps that were drained.", engine.drained);
         out.one("probes_timed_out_total", COUNTER, "Probes that waited for Docker as long as they may.", engine.timeouts);
         out.one("probes_busy_total", COUNTER, "Probes refused since too many waited.", engine.busy);
@@ -242,8 +245,9 @@ impl All<'_> {
             out.sample(&[("fault", bad.word()), ("reason", answers::refusal(bad).1)], count);
         }
         let inbound::Hits { pipeline, unsent, body } = traffic.hits;
-        let limits = ["pipeline", "unsent", "body"];
-        out.each("http_limits_met_total", "Times that a connection met a limit.", "limit", limits, [pipeline, unsent, body]);
+        let limits = ["pipeline", "unsent", "body", "wait"];
+        let met = [pipeline, unsent, body, self.engine.waits_cut];
+        out.each("http_limits_met_total", "Times that a connection met a limit.", "limit", limits, met);
     }
 
     /// By the names that every program has for these.
@@ -368,7 +372,7 @@ mod tests {
         let process = Process { started: 1_795_615_200, cpu_micros: Some(70_000), resident_bytes: Some(4096), ..Process::default() };
         let mut out = Vec::new();
         let (engine, trust, process) = (&counts, Trust::Live, &process);
-        All { traffic: &traffic, engine, trust, containers: 3, watchers: 0, apps: &[], process }.write(&mut out);
+        All { traffic: &traffic, engine, trust, containers: 3, watchers: 0, drain_faults: 0, apps: &[], process }.write(&mut out);
         let text = String::from_utf8(out).unwrap();
         for line in [
             "container_healthcheck_docker_state{state=\"live\"} 1",

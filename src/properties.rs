@@ -26,7 +26,6 @@ use crate::docker::event::{self, Line};
 use crate::docker::exchange::{Exchange, Outcome, Told};
 use crate::docker::{ApiVersion, Container, Fault, Health, Parts, Question, State, Texts};
 use crate::drain::Drain;
-use crate::engine::app::LONGEST;
 use crate::engine::route::route;
 use crate::engine::{AppName, Route, simulation};
 use crate::http::chunked::Chunked;
@@ -435,7 +434,7 @@ pub fn target(bytes: &[u8]) {
     let mut lines = bytes.splitn(2, |&byte| byte == b'\n');
     let name = lines.next().unwrap_or_default();
     let container = String::from_utf8_lossy(lines.next().unwrap_or_default());
-    let is_name = matches!(name, [first, rest @ ..] if first.is_ascii_alphanumeric() && rest.len() < LONGEST
+    let is_name = matches!(name, [first, rest @ ..] if first.is_ascii_alphanumeric() && rest.len() < limits::APP_BYTES
         && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte)));
     let Some(app) = AppName::parse(name) else { return assert!(!is_name) };
     assert!(is_name && app.as_str().as_bytes() == name);

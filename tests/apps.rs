@@ -215,6 +215,35 @@ fn the_longest_waiting_makes_room() {
 }
 
 #[test]
+fn no_more_than_a_quarter_of_the_clients_wait_for_a_change() {
+    for (clients, room) in [("1", 1), ("11", 2), ("12", 3)] {
+        let (_docker, daemon) = live(vec![container("a", "running", UP)], &["-max-clients", clients]);
+        let known = index(&apps(&daemon));
+        let mut waiting: Vec<_> = (0..=room).map(|_| wait_for_change(&daemon, known, "50s")).collect();
+        if clients == "1" {
+            // There is no place for a second one, who is told what is so.
+            assert_eq!(index(&waiting.pop().unwrap().answer()), known);
+            continue;
+        }
+        assert_eq!(index(&waiting.remove(0).answer()), known);
+        assert_eq!((daemon.counter("watchers"), daemon.counter("watchers_early_total")), (room, 1), "{clients}");
+    }
+}
+
+#[test]
+fn a_wait_beyond_the_longest_is_cut() {
+    let (_docker, daemon) = live(vec![container("a", "running", UP)], &[]);
+    let known = index(&apps(&daemon));
+    let cut = || daemon.counter("http_limits_met_total{limit=\"wait\"}");
+    let _one = wait_for_change(&daemon, known, "50s");
+    watchers(&daemon, 1);
+    assert_eq!(cut(), 0);
+    let _other = wait_for_change(&daemon, known, "51s");
+    watchers(&daemon, 2);
+    assert_eq!(cut(), 1);
+}
+
+#[test]
 fn one_who_leaves_does_not_wait_any_more_and_one_who_is_told_to_stop_waiting_is_answered() {
     let (_docker, mut daemon) = live(vec![container("a", "running", UP)], &["-idle-timeout=100ms"]);
     let known = index(&apps(&daemon));

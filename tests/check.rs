@@ -22,6 +22,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::{env, fs, thread};
 
+use container_healthcheck::limits;
 use support::{Answer, Daemon, FakeDocker, Folder, Gate, PREFIX, eventually, free_port, list, read_head};
 
 /// What the scripted app does with a connection, given the head of its request.
@@ -184,6 +185,12 @@ fn each_fault_is_told_in_its_own_words_for_as_long_as_it_lasts() {
         ("closed the connection without an answer", "closed", |_| ()),
         ("closed the connection without an answer", "closed", |stream| say(stream, "HTTP/1.1 200 O")),
         ("answered something that is not HTTP", "malformed", |stream| say(stream, "SSH-2.0-OpenSSH_9.2\r\n")),
+        ("answered something that is not HTTP", "malformed", |stream| {
+            say(stream, &format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(limits::RESPONSE_HEADERS + 1)));
+        }),
+        ("answered something that is not HTTP", "malformed", |stream| {
+            say(stream, &format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(limits::RESPONSE_HEAD_BYTES)));
+        }),
         ("answered 502", "status", |stream| say(stream, &status("502 Bad Gateway"))),
         ("answered 504", "status", |stream| say(stream, "HTTP/1.1 504 Gateway Time-out\r\n\r\n")),
     ];

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use container_healthcheck::limits;
 use support::{
     Answer, Daemon, FakeDocker, Folder, PREFIX, container, each, eventually, hang, is_there, list, program, read_head, send_list,
 };
@@ -159,6 +160,12 @@ impl Case {
         }
         let fault = fault(self.code, self.reason, &self.message, &docker.path().display().to_string());
         lasts(&daemon, &fault, || docker.connections(), || docker.list(up()));
+        let metrics = daemon.get(&format!("{PREFIX}/metrics"));
+        assert!(metrics.counter("docker_failures_total") > 0);
+        for (limit, is_met) in [("time", self.reason == "docker-timeout"), ("size", self.message == TOO_LARGE)] {
+            assert_eq!(metrics.counter(&format!("docker_limits_met_total{{limit=\"{limit}\"}}")) > 0, is_met, "{limit}");
+        }
+        assert_eq!(metrics.counter("probes_timed_out_total") > 0, self.reason == "docker-timeout");
     }
 }
 
@@ -197,15 +204,9 @@ fn each_misbehaviour_of_docker_is_told_in_its_own_words_for_as_long_as_it_lasts(
         }),
         Case::says("HTTP/2", NO_HTTP, "HTTP/2 200\r\n\r\n"),
         Case::says("another protocol by its own wish", NO_HTTP, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n"),
-        Case::new("a head without end", NO_HTTP, |stream| {
-            say(stream, "HTTP/1.1 200 OK\r\nX: ");
-            while stream.write_all(&[b'x'; 4096]).is_ok() {}
-        }),
-        Case::new("nothing but interim answers", NO_HTTP, |stream| while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_ok() {}),
         Case::says("two lengths", FRAMING, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[] "),
         Case::says("length and chunks", FRAMING, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n[]"),
         Case::says("no chunk", FRAMING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n[{}]\r\n"),
-        Case::says("a chunk of more than a chunk", FRAMING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n["),
         Case::says(
             "500 in JSON",
             "{} answered 500: no such image: \"x\"",
@@ -236,6 +237,32 @@ fn each_misbehaviour_of_docker_is_told_in_its_own_words_for_as_long_as_it_lasts(
         Case::says("numbers", NO_LIST, answer("200 OK", "", "[1]\n")),
         Case::says("a list and more", NO_LIST, answer("200 OK", "", "[] []\n")),
         Case::says("half a list that ends with its connection", NO_LIST, format!("HTTP/1.0 200 OK\r\n\r\n{}", &up()[..99])),
+    ];
+    each(&cases, Case::run);
+}
+
+#[test]
+fn each_limit_of_an_answer_of_docker_is_told_in_words_too_and_counted() {
+    let cases = [
+        Case::new("a head without end", NO_HTTP, |stream| {
+            say(stream, "HTTP/1.1 200 OK\r\nX: ");
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        }),
+        Case::new("nothing but interim answers", NO_HTTP, |stream| while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_ok() {}),
+        Case::says(
+            "too many header lines",
+            NO_HTTP,
+            format!("HTTP/1.1 200 OK\r\n{}\r\n[]", "X: y\r\n".repeat(limits::RESPONSE_HEADERS + 1)),
+        ),
+        Case::says(
+            "a chunk with a long extension",
+            FRAMING,
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;{}\r\n[]\r\n0\r\n\r\n",
+                "x".repeat(limits::CHUNK_LINE_BYTES.into())
+            ),
+        ),
+        Case::says("a chunk of more than a chunk", FRAMING, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n["),
         Case::says(
             "17 MiB with a length",
             TOO_LARGE,
@@ -1104,6 +1131,7 @@ fn no_list_makes_the_memory_grow_past_a_bound() {
             while stream.write_all(many.as_bytes()).is_ok() {}
         });
         assert_eq!(daemon.app("app").verdict(), (503, 11, "docker-error".into()));
+        assert!(daemon.counter("docker_limits_met_total{limit=\"size\"}") > 0);
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
         let peak: usize = peak.parse().unwrap();

@@ -199,6 +199,7 @@ fn a_file_that_is_none_drains_all_the_same_and_is_warned_of_once() {
         assert_eq!(log.matches(&warning).count(), 1, "{name}: {log}");
     }
     assert_eq!(log.matches("WARN").count(), names.len(), "{log}");
+    assert_eq!(host.daemon.counter("drain_faults_total"), names.len() as u64);
 }
 
 #[test]
@@ -251,17 +252,32 @@ fn a_folder_that_comes_late_goes_or_cannot_be_read() {
 }
 
 #[test]
-fn too_many_files_leave_what_was_drained() {
+fn too_many_files_leave_what_was_drained_and_the_host_can_be() {
     let host = Host::start(&[]);
     host.put("app", "");
     host.drained("app");
-    for number in 0..limits::DRAIN_FILES {
-        fs::write(host.folder.join(&format!("x{number}")), "").unwrap();
+    // None of these is a drain's, so that it does not matter which of them are seen before there are too many.
+    for number in 0..=limits::DRAIN_FILES {
+        fs::write(host.folder.join(&format!(".{number}")), "").unwrap();
     }
     host.daemon.wait_for_log("there are too many files in it");
     assert_eq!(host.daemon.app("app").status, 503);
-    host.remove("x7");
-    host.soon(&path("x8"), "as many as there may be", |answer| answer.status == 503);
+    host.put("all", "");
+    host.soon("/", "the host is drained", |answer| answer.status == 503);
+    host.put("other", "");
+    host.put("all", "reason: again\n");
+    host.soon("/", "the reason has been read", |answer| message(answer) == "this host is drained: again");
+    host.remove("all");
+    host.soon("/", "the host is drained no more", |answer| answer.status == 200);
+    assert_eq!((host.daemon.app("app").status, host.daemon.app("other").status), (503, 200), "a new one is not seen");
+    host.remove("app");
+    host.up("app");
+    assert_eq!(host.daemon.log().matches("WARN").count(), 1, "said once: {}", host.daemon.log());
+    assert_eq!(host.daemon.counter("drain_faults_total"), 1);
+    for number in 0..2 {
+        host.remove(&format!(".{number}"));
+    }
+    host.drained("other");
 }
 
 #[test]

@@ -104,6 +104,16 @@ fn a_head_is_bounded_in_bytes_in_fields_and_in_its_target() {
 }
 
 #[test]
+fn the_name_of_an_app_is_bounded() {
+    let (_docker, daemon) = start(&[]);
+    for (length, status, reason) in [(limits::APP_BYTES, 404, "no-container"), (limits::APP_BYTES + 1, 400, "bad-name")] {
+        let (got, _, why) = daemon.app(&"a".repeat(length)).verdict();
+        assert_eq!((got, &*why), (status, reason), "{length}");
+        assert_eq!(daemon.counter(&format!("http_requests_total{{path=\"app\",code=\"{status}\"}}")), 1);
+    }
+}
+
+#[test]
 fn no_more_is_read_from_a_client_that_is_owed_many_answers() {
     let (_docker, daemon) = start_hung(&[]);
     let mut client = daemon.connect();
@@ -295,6 +305,8 @@ fn a_body_that_trickles_has_one_deadline_too() {
     let took = drip(&client, std::iter::repeat_n(b'x', 4000));
     assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&took), "{took:?}");
     client.expect_end();
+    assert_eq!(daemon.counter("http_limits_met_total{limit=\"body\"}"), 1);
+    assert_eq!(daemon.counter(&refused("Late", "timeout")), 0);
 }
 
 #[test]

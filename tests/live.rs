@@ -199,6 +199,17 @@ fn a_replayed_event_changes_nothing() {
 }
 
 #[test]
+fn a_stream_of_nonsense_is_counted_and_one_that_is_cut_is_not() {
+    let (docker, daemon) = live(&[("app", "running", UP)], &[]);
+    docker.drop_listeners();
+    eventually("it has been opened anew", || daemon.counter("docker_streams_total") == 2 && docker.listeners() == 1);
+    assert_eq!(daemon.counter("docker_streams_failed_total"), 0);
+    docker.send_line("nonsense");
+    eventually("it is counted", || daemon.counter("docker_streams_failed_total") == 1);
+    assert_eq!(daemon.counter("docker_failures_total"), 0);
+}
+
+#[test]
 fn an_event_that_is_too_long_is_made_up_for_by_a_list() {
     let (docker, daemon) = live(&[("app", "running", UP), ("other", "running", UP)], &[]);
     let before = docker.requests().len();

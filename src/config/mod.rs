@@ -23,10 +23,11 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use commands::Found;
-pub use commands::{COMMANDS, Errand};
+pub use commands::{COMMANDS, Errand, Form};
 pub use flags::{FLAGS, Flag};
 
 use crate::engine::{AppName, DockerHealth, Policy};
+use crate::limits;
 
 /// The name of the program, and of what it owns.
 pub const NAME: &str = "container-healthcheck";
@@ -134,8 +135,8 @@ impl Default for Config {
             level: LevelFilter::Info,
             log_folder: None,
             docker_host: Address::Unix("/var/run/docker.sock".into()),
-            docker_timeout: Duration::from_secs(5),
-            docker_grace: Duration::from_mins(1),
+            docker_timeout: limits::DOCKER_TIMEOUT,
+            docker_grace: limits::DOCKER_GRACE,
             resync: Duration::from_secs(30),
             apps: Vec::new(),
             policy: Policy::Any,
@@ -144,15 +145,15 @@ impl Default for Config {
             nginx_port: None,
             check_url: None,
             check_interval: Duration::from_secs(2),
-            check_timeout: Duration::from_secs(3),
+            check_timeout: limits::CHECK_TIMEOUT,
             check_fall: 2,
             check_rise: 1,
             check_fail: vec![502..=504],
             drain_dir: format!("/var/lib/{NAME}/drain").into(),
             hide_command: false,
-            max_clients: 1024,
-            header_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(75),
+            max_clients: limits::MAX_CLIENTS,
+            header_timeout: limits::HEADER_TIMEOUT,
+            idle_timeout: limits::IDLE_TIMEOUT,
         }
     }
 }

@@ -67,6 +67,12 @@ impl Fault {
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::NoSocket | Self::Refused | Self::Denied | Self::Unreachable(_) | Self::Full)
     }
+
+    /// Whether the other side has only closed the connection, which is how each stream of events ends.
+    #[must_use]
+    pub const fn is_an_end(&self) -> bool {
+        matches!(self, Self::Broken(Broken::CutShort))
+    }
 }
 
 impl From<Broken> for Fault {

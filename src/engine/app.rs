@@ -2,15 +2,14 @@
 
 use std::fmt;
 
-/// The longest name, in bytes. Docker's own names have no limit worth the name; a registry path's part has 128.
-pub const LONGEST: usize = 128;
+use crate::limits;
 
 /// The name of an app: `[A-Za-z0-9][A-Za-z0-9_.-]{0,127}`, the alphabet of Docker's names for containers
 /// (moby `daemon/names`). It lies in place, so that a probe allocates nothing for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AppName {
     length: u8,
-    bytes: [u8; LONGEST],
+    bytes: [u8; limits::APP_BYTES],
 }
 
 impl AppName {
@@ -23,7 +22,7 @@ impl AppName {
         if !sound {
             return None;
         }
-        let mut bytes = [0; LONGEST];
+        let mut bytes = [0; limits::APP_BYTES];
         bytes.get_mut(..name.len())?.copy_from_slice(name);
         Some(Self { length: u8::try_from(name.len()).ok()?, bytes })
     }
@@ -69,11 +68,11 @@ mod tests {
 
     #[test]
     fn names() {
-        let longest = "x".repeat(LONGEST);
+        let longest = "x".repeat(limits::APP_BYTES);
         for good in ["a", "0", "bk_iam", "A.b-c_9", "a..", "a-", &longest] {
             assert_eq!(AppName::parse(good.as_bytes()).unwrap().as_str(), good);
         }
-        let longer = "x".repeat(LONGEST + 1);
+        let longer = "x".repeat(limits::APP_BYTES + 1);
         for bad in ["", "_a", ".", "..", "-a", "a/b", "a b", "a\0", "a%", "a:b", "\u{e4}", "a\n", "(", "a*", &longer] {
             assert_eq!(AppName::parse(bad.as_bytes()), None, "{bad:?}");
         }

@@ -68,7 +68,37 @@ fn counts(app: Option<&AppName>, drain: &Drain, unix: u64) -> Option<Drained> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test has to start at some instant")]
+
+    use std::time::{Duration, Instant};
+
     use super::*;
+    use crate::engine::{Answer, Engine, Reason, Settings};
+
+    #[test]
+    fn a_drain_ends_at_the_very_start_of_its_second() {
+        let now = Instant::now();
+        let app = AppName::parse(b"app").unwrap();
+        let settings = Settings { apps: vec![app], ..Settings::plain() };
+        let mut engine = Engine::new(settings, 7, now, Duration::from_millis(99_250));
+        let until = |until| Drain { until: Some(until), ..Drain::default() };
+        engine.drains_are([("all".into(), until(101)), ("app".into(), until(100))].into_iter().collect(), now);
+        let mut states = Vec::new();
+        // The engine itself says when to look.
+        for after in [0, 749_999_999, 750_000_000, 1_749_999_999, 1_750_000_000].map(Duration::from_nanos) {
+            let at = now + after;
+            engine.due(at);
+            while engine.next_action(at).is_some() {}
+            let row = engine.rows().first().map(|(_, standing)| standing.row.fault == Some(Reason::Drained));
+            let own = engine.drains.of(&app, engine.unix(at).as_secs()).map(|drained| drained.app.is_some());
+            states.push((row, own, engine.drains_end.map(|end| end - now)));
+        }
+        let (first, second) = (Some(Duration::from_millis(750)), Some(Duration::from_millis(1750)));
+        let drained = |own| (Some(true), Some(own), if own { first } else { second });
+        assert_eq!(states, [drained(true), drained(true), drained(false), drained(false), (Some(false), None, None)]);
+        assert!(matches!(engine.readiness(now + Duration::from_millis(1749)), Answer::Drained(_)));
+        assert!(!matches!(engine.readiness(now + Duration::from_millis(1750)), Answer::Drained(_)));
+    }
 
     #[test]
     fn which_drain_counts_when() {

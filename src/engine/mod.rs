@@ -132,6 +132,24 @@ pub struct Settings {
     pub check: Option<CheckSettings>,
 }
 
+#[cfg(test)]
+impl Settings {
+    /// The defaults, without checks.
+    fn plain() -> Self {
+        Self {
+            docker_timeout: limits::DOCKER_TIMEOUT,
+            docker_grace: limits::DOCKER_GRACE,
+            resync: Duration::from_secs(30),
+            policy: Policy::Any,
+            docker_health: DockerHealth::Respect,
+            min_uptime: Duration::ZERO,
+            apps: Vec::new(),
+            watchers: 1,
+            check: None,
+        }
+    }
+}
+
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -155,8 +173,14 @@ pub struct Counts {
     pub looks: u64,
     /// Questions that were not answered.
     pub failed: u64,
+    /// Questions that met their deadline.
+    pub met_time: u64,
+    /// Lists that were too large.
+    pub met_size: u64,
     /// Times that the stream of events was asked for.
     pub streams: u64,
+    /// Those that were refused, late, or told nonsense.
+    pub streams_failed: u64,
     /// Events that said something new.
     pub events: u64,
     /// Events that were too long to be read.
@@ -167,6 +191,8 @@ pub struct Counts {
     pub busy: u64,
     /// Those who waited for a change and were answered early, to make room.
     pub watchers_early: u64,
+    /// Those who would have waited for longer than one may.
+    pub waits_cut: u64,
     /// Checks of apps sent.
     pub checks: u64,
     /// Those that failed, in the order of [`CheckFault::KINDS`].

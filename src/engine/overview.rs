@@ -23,6 +23,9 @@ impl Engine {
         if !may_wait || query.wait.is_zero() || query.index != Some(self.watch.index) {
             return self.actions.push_back(Action::Apps(ticket, query));
         }
+        if query.wait > limits::LONGEST_WAIT {
+            super::count(&mut self.counts.waits_cut);
+        }
         if let Some(Watcher { ticket, query, .. }) = self.watch.wait(ticket, query, now) {
             super::count(&mut self.counts.watchers_early);
             self.actions.push_back(Action::Apps(ticket, query));

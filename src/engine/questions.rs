@@ -244,6 +244,7 @@ impl Engine {
     /// Docker was found gone. Within the grace all who wait are told what was known; else what is wrong.
     fn lost(&mut self, fault: &Fault, now: Instant) {
         count(&mut self.counts.failed);
+        self.meets_limit(fault);
         // The next one may be another Docker, which knows other versions.
         self.api = None;
         self.resync_at = now;
@@ -263,6 +264,15 @@ impl Engine {
         let open = std::mem::take(&mut self.open);
         for waiter in waiting.into_iter().chain(behind).chain(open) {
             if stale { self.tell_what_is_known(waiter, true, now) } else { self.tell_fault(waiter, fault, now) }
+        }
+    }
+
+    /// Counts a fault that is a limit of ours.
+    fn meets_limit(&mut self, fault: &Fault) {
+        if matches!(fault, Fault::Late | Fault::Full) {
+            count(&mut self.counts.met_time);
+        } else if *fault == Fault::TooLarge {
+            count(&mut self.counts.met_size);
         }
     }
 
@@ -346,6 +356,11 @@ impl Engine {
         self.behind.append(&mut open);
         if fault.is_refusal() {
             return self.lost(&fault, now);
+        }
+        self.meets_limit(&fault);
+        // A Docker that stops, and a Podman without a journal, end it in good order.
+        if !fault.is_an_end() {
+            count(&mut self.counts.streams_failed);
         }
         if lived.is_some() || self.stream_failures <= 1 {
             self.actions.push_back(Action::Blind(fault));
@@ -447,7 +462,7 @@ mod tests {
 
     use super::*;
     use crate::docker::exchange::Listed;
-    use crate::engine::{DockerHealth, Policy, Settings};
+    use crate::engine::Settings;
     use crate::http::response::Broken;
 
     fn none() -> Listed {
@@ -456,31 +471,19 @@ mod tests {
 
     /// How often the stream is opened in ten minutes by a Docker that cuts it whenever it has lived for so long.
     fn opened(lives: Duration) -> u32 {
-        let settings = Settings {
-            docker_timeout: Duration::from_secs(5),
-            docker_grace: Duration::from_mins(1),
-            resync: Duration::from_hours(1),
-            policy: Policy::Any,
-            docker_health: DockerHealth::Respect,
-            min_uptime: Duration::ZERO,
-            apps: Vec::new(),
-            watchers: 1,
-            check: None,
-        };
         let start = Instant::now();
         let mut now = start;
-        let mut engine = Engine::new(settings, 1, now, Duration::from_hours(500_000));
+        let mut engine = Engine::new(Settings::plain(), 1, now, Duration::from_hours(500_000));
         let (mut opened, mut cut_at) = (0, None);
         while now - start < Duration::from_mins(10) {
             while let Some(action) = engine.next_action(now) {
-                match action {
-                    Action::Ask(flight, Question::Events { .. }, _) => {
-                        opened += 1;
-                        engine.docker_told(flight, &Told::Opened, now);
-                        cut_at = Some((flight, now + lives));
-                    }
-                    Action::Ask(flight, ..) => engine.docker_said(flight, Ok(none()), now),
-                    _ => {}
+                let Action::Ask(flight, question, _) = action else { continue };
+                if matches!(question, Question::Events { .. }) {
+                    opened += 1;
+                    engine.docker_told(flight, &Told::Opened, now);
+                    cut_at = Some((flight, now + lives));
+                } else {
+                    engine.docker_said(flight, Ok(none()), now);
                 }
             }
             if let Some((flight, _)) = cut_at.take_if(|(_, at)| *at <= now) {
@@ -499,5 +502,21 @@ mod tests {
         let often = opened(Duration::from_millis(1));
         assert!((40..60).contains(&often), "{often} times, each with a list of all");
         assert_eq!(opened(limits::STREAM_LIVES), 60, "one that has lived is opened again at once");
+    }
+
+    #[test]
+    fn a_list_may_take_four_times_the_longest_but_no_longer_than_a_minute() {
+        let now = Instant::now();
+        // the timeout, the longest list so far, and how long the next one may take
+        for (timeout, longest, patience) in [(5, 0, 5), (5, 1, 5), (5, 2, 8), (5, 15, 60), (5, 16, 60), (5, 3600, 60), (90, 16, 90)] {
+            let settings = Settings { docker_timeout: Duration::from_secs(timeout), ..Settings::plain() };
+            let mut engine = Engine::new(settings, 7, now, Duration::ZERO);
+            engine.longest = Duration::from_secs(longest);
+            assert!(matches!(engine.next_action(now), Some(Action::Ask(..))));
+            engine.due(now + Duration::from_secs(patience).saturating_sub(Duration::from_nanos(1)));
+            assert_eq!(engine.counts.met_time, 0, "{timeout} {longest}");
+            engine.due(now + Duration::from_secs(patience));
+            assert_eq!((engine.counts.met_time, engine.counts.failed), (1, 1), "{timeout} {longest}");
+        }
     }
 }

@@ -95,3 +95,23 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test has to start at some instant")]
+
+    use super::*;
+    use crate::engine::Path;
+
+    #[test]
+    fn nobody_waits_for_longer_than_one_may() {
+        let now = Instant::now();
+        for (wait, due) in [(1, 1), (50, 50), (51, 50), (86_400, 50)] {
+            let mut watch = Watch::new(Duration::ZERO, 8);
+            let ticket = Ticket { connection: Id::from_usize(Id::FIRST), number: 0, path: Path::Apps };
+            let query = Query { wait: Duration::from_secs(wait), ..Query::default() };
+            assert!(watch.wait(ticket, Box::new(query), now).is_none());
+            assert_eq!(watch.next_due(), Some(now + Duration::from_secs(due)), "{wait}");
+        }
+    }
+}

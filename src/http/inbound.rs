@@ -44,7 +44,7 @@ pub struct Hits {
     pub pipeline: u64,
     /// [`limits::UNSENT_BYTES`] were unsent, so that no further request is read.
     pub unsent: u64,
-    /// The connection ends since the body is longer than [`limits::BODY_BYTES`], or its length is not known.
+    /// The connection ends since the body is longer than [`limits::BODY_BYTES`], its length is not known, or it does not come in time.
     pub body: u64,
 }
 
@@ -205,6 +205,9 @@ impl Inbound {
     /// The rest of a request did not come in time: what was begun is refused, and nothing more is read.
     pub fn late(&mut self) -> Option<(u32, Bad)> {
         let refused = self.refuse_stored(Bad::Late);
+        if self.skip > 0 && self.phase == Phase::Open {
+            self.hits.body = self.hits.body.wrapping_add(1);
+        }
         self.finish();
         refused
     }

@@ -147,6 +147,9 @@ mod tests {
         }
         let long = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(limits::RESPONSE_HEAD_BYTES));
         assert_eq!(outcome(&[long.as_bytes()]), Err(Broken::Head));
+        let lines = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(count));
+        assert!(outcome(&[lines(limits::RESPONSE_HEADERS).as_bytes()]).is_ok());
+        assert_eq!(outcome(&[lines(limits::RESPONSE_HEADERS + 1).as_bytes()]), Err(Broken::Head));
         let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(limits::RESPONSE_HEAD_BYTES / 20);
         assert_eq!(outcome(&[endless.as_bytes()]), Err(Broken::Head));
     }

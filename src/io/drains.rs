@@ -23,6 +23,10 @@ pub struct Folder {
     files: Vec<(Box<str>, Known)>,
     /// Why it cannot be read, as the log has it.
     unreadable: Option<String>,
+    /// Whether any drain has come, gone, changed or ended since they were last given.
+    changed: bool,
+    /// How often it or a file in it was found to be faulty.
+    faults: u64,
 }
 
 /// The file of a drain.
@@ -52,34 +56,39 @@ impl Folder {
     /// A folder at which nobody has looked yet.
     #[must_use]
     pub const fn new(path: PathBuf) -> Self {
-        Self { path, files: Vec::new(), unreadable: None }
+        Self { path, files: Vec::new(), unreadable: None, changed: false, faults: 0 }
     }
 
     /// Looks at it, and says in the log what has changed. Gives all drains if anything has.
     pub fn look(&mut self, unix: u64) -> Option<Drains> {
-        match self.list(unix) {
-            Ok(false) => None,
-            Ok(true) => Some(self.files.iter().map(|(name, known)| (name.clone(), known.drain.clone())).collect()),
-            Err(error) => {
-                // Whatever was drained stays drained.
-                let error = format!("cannot read the folder of drains {}: {error}", self.path.display());
-                if self.unreadable.as_ref() != Some(&error) {
-                    warn!("{error}");
-                    self.unreadable = Some(error);
-                }
-                None
+        if let Err(error) = self.list(unix) {
+            // Whatever was drained stays drained.
+            let error = format!("cannot read the folder of drains {}: {error}", self.path.display());
+            if self.unreadable.as_ref() != Some(&error) {
+                warn!("{error}");
+                self.faults = self.faults.wrapping_add(1);
+                self.unreadable = Some(error);
             }
         }
+        let all = || self.files.iter().map(|(name, known)| (name.clone(), known.drain.clone())).collect();
+        std::mem::take(&mut self.changed).then(all)
     }
 
-    /// Lists it anew at that second of Unix time. Says whether any drain has come, gone, changed or ended.
+    /// Lists it anew at that second of Unix time.
     ///
     /// # Errors
-    /// When it cannot be read; then what is known stays. A folder that does not exist has no files.
-    pub fn list(&mut self, unix: u64) -> io::Result<bool> {
+    /// When it cannot be read; then what is known stays. A folder that does not exist has no files. When there are too many files in
+    /// it; then those are looked at that are known, and the one that drains the host.
+    pub fn list(&mut self, unix: u64) -> io::Result<()> {
         let mut files: Vec<(Box<str>, Known)> = Vec::new();
-        let mut changed = false;
-        for file in self.names()? {
+        let (mut changed, mut faults) = (false, 0);
+        let mut names = self.names()?;
+        let too_many = names.len() > limits::DRAIN_FILES;
+        if too_many {
+            let host = find(&self.files, drain::HOST).is_err().then_some(drain::HOST);
+            names = self.files.iter().map(|(name, _)| &**name).chain(host).map(OsString::from).collect();
+        }
+        for file in names {
             let Some(name) = drain::name(&file) else { continue };
             let former = find(&self.files, name).ok().and_then(|at| self.files.get(at)).map(|(_, known)| known);
             let Some((known, is_new)) = look_at(&self.path.join(name), former, unix) else { continue };
@@ -94,6 +103,7 @@ impl Folder {
             }
             if let Some(wrong) = known.wrong.as_ref().filter(|&wrong| former.and_then(|former| former.wrong.as_ref()) != Some(wrong)) {
                 warn!("{}, though its file is not as it should be: {wrong}", drain::claim(name));
+                faults += 1;
             }
             if let Err(at) = find(&files, name) {
                 files.insert(at, (name.into(), known));
@@ -103,22 +113,30 @@ impl Folder {
             changed = true;
             info!("{} no more: its file is gone", drain::claim(name));
         }
-        self.unreadable = None;
+        self.changed |= changed;
+        self.faults = self.faults.wrapping_add(faults);
         self.files = files;
-        Ok(changed)
+        if too_many {
+            return Err(io::Error::other("there are too many files in it"));
+        }
+        self.unreadable = None;
+        Ok(())
     }
 
+    /// No more of them than one too many.
     fn names(&self) -> io::Result<Vec<OsString>> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let names: Vec<_> = entries.take(limits::DRAIN_FILES + 1).map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
-        if names.len() > limits::DRAIN_FILES {
-            return Err(io::Error::other("there are too many files in it"));
-        }
-        Ok(names)
+        entries.take(limits::DRAIN_FILES + 1).map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    /// How often it or a file in it was found to be faulty.
+    #[must_use]
+    pub const fn faults(&self) -> u64 {
+        self.faults
     }
 
     /// The files, by their names, in order.

@@ -109,13 +109,14 @@ impl Server {
     }
 
     fn metrics(&mut self, ticket: Ticket) {
-        let Self { engine, body, peers, list, spare, clock, traffic, .. } = self;
+        let Self { engine, drains, body, peers, list, spare, clock, traffic, .. } = self;
         let all = metrics::All {
             traffic,
             engine: engine.counts(),
             trust: engine.trust(clock.now()),
             containers: engine.containers(),
             watchers: engine.watchers(),
+            drain_faults: drains.faults(),
             apps: &engine.rows(),
             process: &process::figures(self.started),
         };

@@ -107,7 +107,7 @@ impl Server {
             min_uptime: config.min_uptime,
             apps: config.apps.clone(),
             // The others are for probes.
-            watchers: config.max_clients / 4,
+            watchers: config.max_clients / limits::WATCHERS_SHARE,
             check: check.is_some().then(|| CheckSettings {
                 interval: config.check_interval,
                 timeout: config.check_timeout,
@@ -562,6 +562,7 @@ impl Server {
                     if let Some((number, bad)) = client.inbound.late() {
                         refuse(&mut client.inbound, number, bad, &self.clock, &mut self.traffic);
                     }
+                    self.traffic.hit(client.inbound.take_hits());
                     enlist(&mut self.list, id, peer);
                 }
             }

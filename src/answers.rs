@@ -239,6 +239,14 @@ pub const fn refusal(bad: Bad) -> (u16, &'static str) {
     }
 }
 
+/// Status and JSON in place of a large answer, when too much is unread already.
+#[must_use]
+pub fn crowded() -> (u16, Vec<u8>) {
+    let mut body = Vec::new();
+    error(&mut body, 503, "busy", format_args!("no large answer is made before clients have read what they asked for"));
+    (503, body)
+}
+
 /// Status and JSON for a request that was refused.
 #[must_use]
 pub fn refused(bad: Bad) -> (u16, Vec<u8>) {

@@ -77,6 +77,11 @@ pub const PIPELINE: usize = 16;
 /// Answer: no further request of its is read until it takes some. Counter: `http_limits_met_total{limit="unsent"}`.
 pub const UNSENT_BYTES: usize = 16 * 1024;
 
+/// Bytes of answers that all clients together have not taken yet, above which no answer larger than [`LARGE_ANSWER`] is made: those about
+/// all apps are, and a thousand clients that read nothing would else take more memory than the service may have. Balancers read. Answer:
+/// 503 `busy` in its place. Counter: `http_limits_met_total{limit="unsent_in_all"}`.
+pub const UNSENT_BYTES_IN_ALL: usize = 32 * 1024 * 1024;
+
 /// Probes that wait, for Docker or a check, in all. Live connections alone cannot come near it; a client that asks, resets and
 /// asks again while Docker hangs could.
 /// Answer: 503 `busy`. Counter: `probes_busy_total`.
@@ -292,6 +297,9 @@ pub const WATCHERS_SHARE: usize = 4;
 
 /// Bytes read at once. One buffer serves all peers; a list of 62 containers is 50 KB.
 pub const READ_BYTES: usize = 16 * 1024;
+
+/// An answer with a larger body is counted among what clients have not read: those about one app hardly are.
+pub const LARGE_ANSWER: usize = 1024;
 
 /// The largest buffer kept for the next answer: an answer about one app is some hundred bytes. A larger one is given back to the
 /// system.

@@ -58,6 +58,8 @@ pub struct Traffic {
     pub turned_away: u64,
     /// `accept` found no descriptor or no memory.
     pub accept_failures: u64,
+    /// Large answers that were not made since too much was unread.
+    pub crowded: u64,
     /// Limits of single connections that were met.
     pub hits: inbound::Hits,
     answered: [[u64; STATUSES.len()]; Path::ALL.len()],
@@ -245,8 +247,8 @@ impl All<'_> {
             out.sample(&[("fault", bad.word()), ("reason", answers::refusal(bad).1)], count);
         }
         let inbound::Hits { pipeline, unsent, body } = traffic.hits;
-        let limits = ["pipeline", "unsent", "body", "wait"];
-        let met = [pipeline, unsent, body, self.engine.waits_cut];
+        let limits = ["pipeline", "unsent", "body", "wait", "unsent_in_all"];
+        let met = [pipeline, unsent, body, self.engine.waits_cut, traffic.crowded];
         out.each("http_limits_met_total", "Times that a connection met a limit.", "limit", limits, met);
     }
 

@@ -216,6 +216,34 @@ fn of_the_large_answers_each_client_is_made_one_at_a_time() {
 }
 
 #[test]
+fn what_all_clients_leave_unread_is_bounded_and_small_answers_are_not_held_up_by_it() {
+    let names: Vec<_> = (0..10_000).map(|number| format!("app{number}")).collect();
+    let containers: Vec<_> = names.iter().map(|name| (name.as_str(), "running", "Up 5 days")).collect();
+    let docker = FakeDocker::listing(list(&containers));
+    docker.open_stream();
+    let folder = Folder::new();
+    let socket = folder.join("socket");
+    let daemon = Daemon::start(&docker.path(), &["-bind", &format!("unix:{}", socket.display())]);
+    daemon.is("live");
+    let answer = daemon.get(&format!("{PREFIX}/apps")).body.len();
+    let count = 2 * limits::UNSENT_BYTES_IN_ALL / answer;
+    let before = daemon.memory("VmRSS");
+    let mut clients: Vec<_> = (0..count).map(|_| Client::unix(&socket)).collect();
+    for client in &mut clients {
+        client.send(&get("/apps"));
+    }
+    let verdict = || daemon.get(&format!("{PREFIX}/apps")).verdict();
+    eventually("the limit is met", || verdict() == (503, 503, "busy".into()));
+    assert_alive(&daemon);
+    assert_eq!(daemon.app("app7").verdict(), (200, 0, String::new()), "a small answer");
+    let grown = (daemon.memory("VmHWM") - before) * 1024;
+    assert!(grown < 2 * limits::UNSENT_BYTES_IN_ALL as u64, "grown by {grown}");
+    drop(clients);
+    eventually("there is room again", || verdict().0 == 200);
+    assert!(daemon.counter("http_limits_met_total{limit=\"unsent_in_all\"}") > 0);
+}
+
+#[test]
 fn clients_that_flood_do_not_hold_up_the_others() {
     const FLOODS: usize = 4;
     let (_docker, daemon) = start(&[]);

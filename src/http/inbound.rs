@@ -261,6 +261,13 @@ impl Inbound {
         self.unsent.get(self.sent..).unwrap_or_default()
     }
 
+    /// The memory that replies take until they are written.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        let behind = self.owed.iter().filter_map(|owed| owed.ready.as_ref()).map(Vec::capacity);
+        behind.fold(self.unsent.capacity(), usize::saturating_add)
+    }
+
     /// So many of them were written. Gives the buffer back when they were all: another connection may need one, and this one is
     /// perhaps idle for long.
     pub fn sent(&mut self, bytes: usize) -> Option<Vec<u8>> {

@@ -619,6 +619,11 @@ fn hand_over(
     ticket: Ticket,
     reply: &Reply<'_>,
 ) {
+    if reply.body.len() > limits::LARGE_ANSWER && unread(peers) > limits::UNSENT_BYTES_IN_ALL {
+        traffic.crowded = traffic.crowded.wrapping_add(1);
+        let (status, body) = answers::crowded();
+        return hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(status, &body));
+    }
     let Some(peer) = peers.get_mut(ticket.connection) else { return };
     let Role::Client(client) = &mut peer.role else { return };
     client.inbound.lend(spare);
@@ -627,6 +632,13 @@ fn hand_over(
     traffic.answered(ticket.path, reply.status);
     debug!("answered connection={} request={} status={}", ticket.connection.to_usize(), ticket.number, reply.status);
     enlist(list, ticket.connection, peer);
+}
+
+/// The memory of what clients have not taken yet. It is looked for when an answer is large, which is seldom, so that nobody else has
+/// to count.
+fn unread(peers: &Slots<Peer>) -> usize {
+    let unread = |(_, peer): (Id, &Peer)| if let Role::Client(client) = &peer.role { client.inbound.unread() } else { 0 };
+    peers.iter().map(unread).sum()
 }
 
 /// Tells a client that its request is none.

@@ -9,11 +9,11 @@ use crate::engine::groups::Standing;
 use crate::engine::{Answer, Reason, Trust};
 use crate::http::reply::decimal;
 
-/// The fields of its own: what it is, and that nothing may be loaded, run or drawn but what is in it. The hashes are those of the script
+/// The fields of its own, up to its length: what it is, and that nothing may be loaded, run or drawn but what is in it. The hashes are those of the script
 /// and the style in `page.html`; a test says what they should be.
 pub const FIELDS: &str = "\r\nContent-Type: text/html; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: \
     default-src 'none'; connect-src 'self'; script-src 'sha256-mkWP+nP4xrFfl6COah4F5I5AJ8DjWeFgYVVh+jhAuDw='; style-src 'sha256-irYGQnM8NGaeneqvMsJQMpuFctaBm0cC6Pz6APtYHF8='; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\nContent-Length: ";
 
 const TEMPLATE: &str = include_str!("page.html");
 

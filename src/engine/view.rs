@@ -130,6 +130,8 @@ pub struct View {
     looks: BTreeSet<(Instant, usize)>,
     /// Whom to ask about at once.
     suspects: BTreeSet<usize>,
+    /// How many containers an event has left a question open about. Most of the time there are none, and no probe has to look for them.
+    open: usize,
     /// The events last read, so that a replayed one is known.
     recent: VecDeque<(u64, usize, What)>,
     tick: Tick,
@@ -150,6 +152,7 @@ impl View {
             was_listed: false,
             looks: BTreeSet::new(),
             suspects: BTreeSet::new(),
+            open: 0,
             recent: VecDeque::new(),
             tick: Tick(0),
         }
@@ -349,7 +352,7 @@ impl View {
 
     fn suspect(&mut self, slot: usize, open: bool) {
         let open = open && !planted(Plant::ForgetASuspect);
-        let Self { entries, suspects, groups, .. } = self;
+        let Self { entries, suspects, groups, open: count, .. } = self;
         let Some(entry) = entries.get_mut(slot) else { return };
         if open {
             suspects.insert(slot);
@@ -357,6 +360,7 @@ impl View {
             suspects.remove(&slot);
         }
         if std::mem::replace(&mut entry.suspect, open) != open {
+            *count = if open { count.saturating_add(1) } else { count.saturating_sub(1) };
             // A suspect counts as starting: with the question its verdict changes too.
             groups.touch_all_of(&entry.container);
         }
@@ -552,6 +556,10 @@ impl View {
     /// Whether an open question could change the verdict on that app.
     #[must_use]
     pub fn is_open(&self, app: &AppName) -> bool {
+        if self.open == 0 {
+            debug_assert!(!self.entries.iter().any(|(_, entry)| entry.suspect), "one was not counted");
+            return false;
+        }
         let Some(group) = self.groups.get(app.as_bytes()) else { return false };
         let entries = |slot| self.entries.get(slot);
         if !group.candidates().filter_map(entries).any(|entry| entry.suspect) {

@@ -22,15 +22,16 @@ pub enum Kind {
     Json,
     /// The text format of Prometheus.
     Metrics,
-    /// A page for people, with these fields of its own: each begins with the end of a line.
+    /// A page for people, with these fields of its own: each begins with the end of a line, and the last is `Content-Length` without its value.
     Page(&'static str),
 }
 
 impl Kind {
-    const fn field(self) -> &'static str {
+    /// What it says of itself, up to its length.
+    const fn fields(self) -> &'static str {
         match self {
-            Self::Json => "\r\nContent-Type: application/json; charset=utf-8",
-            Self::Metrics => "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8",
+            Self::Json => "\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ",
+            Self::Metrics => "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: ",
             Self::Page(fields) => fields,
         }
     }
@@ -95,10 +96,7 @@ impl Reply<'_> {
             out.extend_from_slice(field.start());
             out.extend_from_slice(decimal(*number, &mut [0; 20]));
         }
-        if length > 0 {
-            out.extend_from_slice(self.kind.field().as_bytes());
-        }
-        out.extend_from_slice(b"\r\nContent-Length: ");
+        out.extend_from_slice(if length > 0 { self.kind.fields() } else { "\r\nContent-Length: " }.as_bytes());
         out.extend_from_slice(decimal(length as u64, &mut [0; 20]));
         out.extend_from_slice(if close { LAST_END } else { END }.as_bytes());
         out.extend_from_slice(body);

@@ -205,7 +205,7 @@ fn names_another_version(bytes: &[u8]) -> bool {
 fn has_sound_lines(head: &[u8], parsed: &httparse::Request<'_, '_>) -> bool {
     let before = |text: &str| head.get(..text.as_ptr().addr().saturating_sub(head.as_ptr().addr())).unwrap_or_default();
     let empty_lines = parsed.method.map(before).unwrap_or_default();
-    bare_line_feed(empty_lines).is_none()
+    (empty_lines.is_empty() || bare_line_feed(empty_lines).is_none())
         && parsed.headers.iter().all(|header| before(header.name).ends_with(b"\r\n"))
         && head.ends_with(b"\r\n\r\n")
 }

@@ -462,31 +462,33 @@ fn no_prefix_of_a_list_is_a_list_however_it_ends() {
 
 #[test]
 fn no_prefix_of_an_event_is_an_event() {
-    let event = |app: usize| {
-        let line = format!(
-            r#"{{"Type":"container","Action":"die","Actor":{{"ID":"{}","Attributes":{{"name":"app{app}","exitCode":"1"}}}},"timeNano":{}}}"#,
-            container_id(&format!("app{app}")),
-            1_795_378_999_000_000_000_u64 + app as u64
-        );
-        (format!("{:x}\r\n{line}\n\r\n", line.len() + 1), line)
-    };
-    let cuts = event(100).0.len() + 1;
-    let apps: Vec<_> = (100..100 + cuts).map(|app| container(&format!("app{app}"), "running", "Up 1 second")).collect();
-    let (docker, daemon) = live(apps, &[]);
-    for cut in 0..cuts {
-        let app = 100 + cut;
-        let (chunk, line) = event(app);
-        let streams = daemon.counter("docker_streams_total");
-        docker.send_bytes(&chunk[..cut]);
-        docker.drop_listeners();
-        eventually("it listens again", || daemon.counter("docker_streams_total") == streams + 1 && docker.listeners() == 1);
-        daemon.is("live");
-        // What lists say of it for the next seconds makes no difference.
-        let answer = daemon.app(&format!("app{app}"));
-        if chunk[..cut].contains(&format!("{line}\n")) {
-            assert_eq!(answer.verdict(), (503, 12, "exited".to_owned()), "after {:?}", &chunk[..cut]);
-        } else {
-            assert!(is_fresh(&answer), "{answer:?} after {:?}", &chunk[..cut]);
+    const AT_ONCE: usize = 16;
+    let id = container_id("app");
+    let line = format!(
+        r#"{{"Type":"container","Action":"die","Actor":{{"ID":"{id}","Attributes":{{"name":"app","exitCode":"1"}}}},"timeNano":1795378999000000000}}"#
+    );
+    let chunk = format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
+    let cuts: Vec<_> = (0..=chunk.len()).collect();
+    thread::scope(|scope| {
+        for share in cuts.chunks(cuts.len().div_ceil(AT_ONCE)) {
+            let (chunk, line) = (&chunk, &line);
+            scope.spawn(move || {
+                for &cut in share {
+                    // One that has been cut is opened again after a pause, which grows: so each has a server of its own.
+                    let (docker, daemon) = live(vec![container("app", "running", "Up 1 second")], &[]);
+                    docker.send_bytes(&chunk[..cut]);
+                    docker.drop_listeners();
+                    eventually("it listens again", || daemon.counter("docker_streams_total") == 2 && docker.listeners() == 1);
+                    daemon.is("live");
+                    // What lists say of it for the next seconds makes no difference.
+                    let answer = daemon.app("app");
+                    if chunk[..cut].contains(&format!("{line}\n")) {
+                        assert_eq!(answer.verdict(), (503, 12, "exited".to_owned()), "after {:?}", &chunk[..cut]);
+                    } else {
+                        assert!(is_fresh(&answer), "{answer:?} after {:?}", &chunk[..cut]);
+                    }
+                }
+            });
         }
-    }
+    });
 }

@@ -620,9 +620,7 @@ fn hand_over(
     reply: &Reply<'_>,
 ) {
     if reply.body.len() > limits::LARGE_ANSWER && unread(peers) > limits::UNSENT_BYTES_IN_ALL {
-        traffic.crowded = traffic.crowded.wrapping_add(1);
-        let (status, body) = answers::crowded();
-        return hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(status, &body));
+        return refuse_large(peers, list, spare, clock, traffic, ticket);
     }
     let Some(peer) = peers.get_mut(ticket.connection) else { return };
     let Role::Client(client) = &mut peer.role else { return };
@@ -632,6 +630,20 @@ fn hand_over(
     traffic.answered(ticket.path, reply.status);
     debug!("answered connection={} request={} status={}", ticket.connection.to_usize(), ticket.number, reply.status);
     enlist(list, ticket.connection, peer);
+}
+
+/// Tells a client that its answer would be large, and that too much is unread already.
+fn refuse_large(
+    peers: &mut Slots<Peer>,
+    list: &mut VecDeque<Id>,
+    spare: &mut Vec<u8>,
+    clock: &Clock,
+    traffic: &mut Traffic,
+    ticket: Ticket,
+) {
+    traffic.crowded = traffic.crowded.wrapping_add(1);
+    let (status, body) = answers::crowded();
+    hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(status, &body));
 }
 
 /// The memory of what clients have not taken yet. It is looked for when an answer is large, which is seldom, so that nobody else has

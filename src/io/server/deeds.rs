@@ -4,7 +4,7 @@ use std::io;
 
 use log::{info, warn};
 
-use super::{Server, empty, enlist, hand_over, refuse_large, unread};
+use super::{Server, empty, enlist, hand_over, is_crowded, refuse_large};
 use crate::answers::Words;
 use crate::check;
 use crate::config::Address;
@@ -16,7 +16,6 @@ use crate::http::reply::{Field, Kind};
 use crate::io::peer::{self, Role, Socket};
 use crate::io::process;
 use crate::io::sock::Stream;
-use crate::limits;
 use crate::metrics;
 use crate::page::{self, Page};
 
@@ -26,8 +25,8 @@ impl Server {
             Action::Answer(ticket, answer) => self.answer(ticket, &answer),
             Action::Verdict(ticket, ref app, stale) => self.verdict(ticket, app, stale),
             // Neither is made in vain: they cost the most.
-            Action::Metrics(ticket) if self.is_crowded() => self.refuse_large(ticket),
-            Action::Apps(ticket, query) if query.page && self.is_crowded() => self.refuse_large(ticket),
+            Action::Metrics(ticket) if is_crowded(&self.peers) => self.refuse_large(ticket),
+            Action::Apps(ticket, query) if query.page && is_crowded(&self.peers) => self.refuse_large(ticket),
             Action::Apps(ticket, query) if query.page => self.page(ticket),
             Action::Apps(ticket, query) => self.all_apps(ticket, &query),
             Action::Metrics(ticket) => self.metrics(ticket),
@@ -45,10 +44,6 @@ impl Server {
             Action::Checked(app, Ok(())) => info!("check good again app={}", app.as_str()),
             Action::Checked(app, Err(fault)) => warn!("check fails app={}: {}", app.as_str(), self.words.check(&app, fault)),
         }
-    }
-
-    fn is_crowded(&self) -> bool {
-        unread(&self.peers) > limits::UNSENT_BYTES_IN_ALL
     }
 
     fn refuse_large(&mut self, ticket: Ticket) {

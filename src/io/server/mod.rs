@@ -619,7 +619,7 @@ fn hand_over(
     ticket: Ticket,
     reply: &Reply<'_>,
 ) {
-    if reply.body.len() > limits::LARGE_ANSWER && unread(peers) > limits::UNSENT_BYTES_IN_ALL {
+    if reply.body.len() > limits::LARGE_ANSWER && is_crowded(peers) {
         return refuse_large(peers, list, spare, clock, traffic, ticket);
     }
     let Some(peer) = peers.get_mut(ticket.connection) else { return };
@@ -646,11 +646,11 @@ fn refuse_large(
     hand_over(peers, list, spare, clock, traffic, ticket, &Reply::json(status, &body));
 }
 
-/// The memory of what clients have not taken yet. It is looked for when an answer is large, which is seldom, so that nobody else has
-/// to count.
-fn unread(peers: &Slots<Peer>) -> usize {
+/// Whether clients have left too much unread for another large answer. That is looked for when an answer is large, which is seldom, so
+/// that nobody else has to count.
+fn is_crowded(peers: &Slots<Peer>) -> bool {
     let unread = |(_, peer): (Id, &Peer)| if let Role::Client(client) = &peer.role { client.inbound.unread() } else { 0 };
-    peers.iter().map(unread).sum()
+    peers.iter().map(unread).sum::<usize>() > limits::UNSENT_BYTES_IN_ALL
 }
 
 /// Tells a client that its request is none.

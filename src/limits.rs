@@ -199,6 +199,14 @@ pub const OTHER_DESCRIPTORS: u64 = 64;
 
 // ==== What nobody meets.
 
+// ---- How much is kept of what clients say.
+
+/// Heads of requests that are known by their bytes. A host has some dozen apps, and few balancers, each with its own way to ask.
+pub const KNOWN: usize = 256;
+
+/// Bytes of a head that is known by them. That of a probe by Nginx, `HAProxy`, Consul or curl has 60 to 200.
+pub const KNOWN_BYTES: usize = 256;
+
 // ---- How much is kept of what Docker says.
 
 /// Names kept of one container: its own is one, and two while it is renamed.

@@ -15,7 +15,7 @@ use container_healthcheck::engine::{AppName, Route};
 use container_healthcheck::http::chunked::Chunked;
 use container_healthcheck::http::request::{Bad, Request};
 use container_healthcheck::http::target::pairs;
-use container_healthcheck::http::{Inbound, Reply, Wait};
+use container_healthcheck::http::{Inbound, Known, Reply, Wait};
 use container_healthcheck::{answers, limits};
 use support::{Client, Daemon, FakeDocker, container};
 
@@ -147,6 +147,7 @@ fn unescaped(text: &str) -> Vec<u8> {
 #[derive(Default)]
 struct Talk {
     inbound: Inbound,
+    known: Known,
     /// What the client has sent and nobody has read.
     sent: VecDeque<Vec<u8>>,
     /// The requests without an answer, with its status.
@@ -181,7 +182,7 @@ impl Talk {
 
     fn feed(&mut self, bytes: &[u8]) {
         let owed = &mut self.owed;
-        let refused = self.inbound.feed(bytes, |number, request| {
+        let refused = self.inbound.feed(bytes, &mut self.known, |number, request| {
             let (status, holds) = judged(&request);
             owed.push_back((number, status));
             holds

@@ -18,8 +18,9 @@
 
 use std::collections::VecDeque;
 
+use super::known::Known;
 use super::reply::Reply;
-use super::request::{self, Bad, Method, Request};
+use super::request::{Bad, Method, Request};
 use crate::limits;
 
 /// What a connection waits for. Each has its own patience.
@@ -93,16 +94,16 @@ impl Inbound {
         Self::default()
     }
 
-    /// Takes bytes of the client, none too: then what is stored is looked at again. Each complete request is handed to
+    /// Takes bytes of the client, none too: then what is stored is looked at again. Each complete request, perhaps known, is handed to
     /// `ask` with its number, which [`Inbound::answer`] wants back; it says whether nothing behind that request is to be read before its
     /// reply, since that may be large or long in coming. A request that cannot be understood is the last one; its number and
     /// fault are given back, and it is owed a reply as well.
-    pub fn feed(&mut self, bytes: &[u8], ask: impl FnMut(u32, Request<'_>) -> bool) -> Option<(u32, Bad)> {
+    pub fn feed(&mut self, bytes: &[u8], known: &mut Known, ask: impl FnMut(u32, Request<'_>) -> bool) -> Option<(u32, Bad)> {
         if self.phase != Phase::Open {
             return None;
         }
         if self.stored.is_empty() {
-            let (used, bad) = self.understand(bytes, ask);
+            let (used, bad) = self.understand(bytes, known, ask);
             self.stored.extend_from_slice(bytes.get(used..).unwrap_or_default());
             return bad;
         }
@@ -112,7 +113,7 @@ impl Inbound {
             return None;
         }
         let mut stored = std::mem::take(&mut self.stored);
-        let (used, bad) = self.understand(&stored, ask);
+        let (used, bad) = self.understand(&stored, known, ask);
         if used < stored.len() {
             stored.drain(..used);
             self.stored = stored;
@@ -121,7 +122,12 @@ impl Inbound {
     }
 
     /// Reads requests off `bytes` as long as there are any and we may; gives the number of bytes that are done with.
-    fn understand(&mut self, bytes: &[u8], mut ask: impl FnMut(u32, Request<'_>) -> bool) -> (usize, Option<(u32, Bad)>) {
+    fn understand(
+        &mut self,
+        bytes: &[u8],
+        known: &mut Known,
+        mut ask: impl FnMut(u32, Request<'_>) -> bool,
+    ) -> (usize, Option<(u32, Bad)>) {
         let mut rest = bytes;
         let mut refused = None;
         self.partial = false;
@@ -142,7 +148,7 @@ impl Inbound {
                 }
                 break;
             }
-            match request::parse(rest) {
+            match known.parse(rest) {
                 Ok(None) => {
                     self.partial = true;
                     break;
@@ -371,7 +377,7 @@ mod tests {
             let mut bytes = bytes;
             loop {
                 let mut asked = Vec::new();
-                let refused = inbound.feed(bytes, |number, request| {
+                let refused = inbound.feed(bytes, &mut Known::default(), |number, request| {
                     paths.push(String::from_utf8(request.path.into_owned()).unwrap());
                     asked.push(number);
                     false
@@ -400,7 +406,7 @@ mod tests {
     fn nothing_behind_a_held_request_is_read_before_its_reply() {
         let mut inbound = Inbound::new();
         let mut asked = Vec::new();
-        inbound.feed(GET.repeat(3).as_bytes(), |number, _| {
+        inbound.feed(GET.repeat(3).as_bytes(), &mut Known::default(), |number, _| {
             asked.push(number);
             number == 1
         });
@@ -411,7 +417,7 @@ mod tests {
         inbound.answer(1, &reply(503), "D");
         assert_eq!(statuses(&mut inbound), [200, 503]);
         assert!(inbound.has_more());
-        inbound.feed(&[], |number, _| {
+        inbound.feed(&[], &mut Known::default(), |number, _| {
             asked.push(number);
             true
         });
@@ -453,7 +459,7 @@ mod tests {
     #[test]
     fn replies_leave_in_the_order_of_their_requests() {
         let mut inbound = Inbound::new();
-        inbound.feed(GET.repeat(3).as_bytes(), |_, _| false);
+        inbound.feed(GET.repeat(3).as_bytes(), &mut Known::default(), |_, _| false);
         inbound.answer(2, &reply(404), "D");
         inbound.answer(1, &reply(503), "D");
         assert!(inbound.unsent().is_empty());
@@ -467,7 +473,7 @@ mod tests {
     fn a_flood_is_left_lying_until_replies_leave() {
         let mut inbound = Inbound::new();
         let mut asked = Vec::new();
-        inbound.feed(GET.repeat(limits::PIPELINE + 2).as_bytes(), |number, _| {
+        inbound.feed(GET.repeat(limits::PIPELINE + 2).as_bytes(), &mut Known::default(), |number, _| {
             asked.push(number);
             false
         });
@@ -476,7 +482,7 @@ mod tests {
         assert!(!inbound.wants_bytes() && !inbound.has_more());
         inbound.answer(0, &reply(200), "D");
         assert!(inbound.has_more());
-        inbound.feed(&[], |number, _| {
+        inbound.feed(&[], &mut Known::default(), |number, _| {
             asked.push(number);
             false
         });
@@ -484,7 +490,7 @@ mod tests {
         for number in 1..=u32::try_from(limits::PIPELINE).unwrap() {
             inbound.answer(number, &reply(200), "D");
         }
-        inbound.feed(&[], |number, _| {
+        inbound.feed(&[], &mut Known::default(), |number, _| {
             asked.push(number);
             false
         });
@@ -496,7 +502,7 @@ mod tests {
     fn a_client_that_does_not_read_is_not_read_either() {
         let mut inbound = Inbound::new();
         let body = vec![b' '; limits::UNSENT_BYTES];
-        inbound.feed(GET.repeat(2).as_bytes(), |_, _| false);
+        inbound.feed(GET.repeat(2).as_bytes(), &mut Known::default(), |_, _| false);
         inbound.answer(0, &Reply::json(200, &body), "D");
         assert!(!inbound.wants_bytes());
         assert_eq!(inbound.waiting().0, Wait::ClientToRead);
@@ -507,7 +513,7 @@ mod tests {
     #[test]
     fn a_half_closed_client_gets_what_it_is_owed() {
         let mut inbound = Inbound::new();
-        inbound.feed(GET.as_bytes(), |_, _| false);
+        inbound.feed(GET.as_bytes(), &mut Known::default(), |_, _| false);
         assert_eq!(inbound.end(), None);
         assert!(!inbound.is_done());
         inbound.answer(0, &reply(200), "D");
@@ -519,14 +525,14 @@ mod tests {
     #[test]
     fn the_end_of_a_client_in_the_middle_of_a_head_is_refused_and_between_heads_is_not() {
         let mut inbound = Inbound::new();
-        inbound.feed(b"GET /a HT", |_, _| false);
+        inbound.feed(b"GET /a HT", &mut Known::default(), |_, _| false);
         assert_eq!(inbound.end(), Some((0, Bad::CutShort)));
         let mut inbound = Inbound::new();
-        inbound.feed(b"\r\n", |_, _| false);
+        inbound.feed(b"\r\n", &mut Known::default(), |_, _| false);
         assert_eq!(inbound.end(), None);
         assert!(inbound.is_over());
         let mut inbound = Inbound::new();
-        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", |_, _| false);
+        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", &mut Known::default(), |_, _| false);
         assert_eq!(inbound.end(), None, "the request was complete, only its body was not");
     }
 
@@ -534,11 +540,11 @@ mod tests {
     fn each_wait_begins_anew_with_its_request_and_not_with_a_byte() {
         let mut inbound = Inbound::new();
         assert_eq!(inbound.waiting(), (Wait::Request, 0));
-        inbound.feed(b"\r\n", |_, _| false);
+        inbound.feed(b"\r\n", &mut Known::default(), |_, _| false);
         assert_eq!(inbound.waiting(), (Wait::Request, 0));
-        inbound.feed(b"GET /a", |_, _| false);
+        inbound.feed(b"GET /a", &mut Known::default(), |_, _| false);
         assert_eq!(inbound.waiting(), (Wait::RestOfRequest, 0));
-        inbound.feed(b" HTTP/1.1\r\nHost: h\r\n\r\nGET", |_, _| false);
+        inbound.feed(b" HTTP/1.1\r\nHost: h\r\n\r\nGET", &mut Known::default(), |_, _| false);
         assert_eq!(inbound.waiting(), (Wait::Us, 1));
         inbound.answer(0, &reply(200), "D");
         assert_eq!(inbound.waiting(), (Wait::ClientToRead, 1));
@@ -550,7 +556,7 @@ mod tests {
         assert!(inbound.is_done() && !inbound.is_over());
         inbound.linger();
         assert_eq!(inbound.waiting(), (Wait::ClientToClose, 2));
-        assert_eq!(inbound.feed(GET.as_bytes(), |_, _| panic!("dropped")), None);
+        assert_eq!(inbound.feed(GET.as_bytes(), &mut Known::default(), |_, _| panic!("dropped")), None);
         inbound.end();
         assert!(inbound.is_over());
     }
@@ -558,7 +564,7 @@ mod tests {
     #[test]
     fn a_late_body_ends_the_connection_without_a_second_reply() {
         let mut inbound = Inbound::new();
-        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", |_, _| false);
+        inbound.feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", &mut Known::default(), |_, _| false);
         inbound.answer(0, &reply(405), "D");
         statuses(&mut inbound);
         assert_eq!(inbound.waiting(), (Wait::RestOfRequest, 1));
@@ -571,7 +577,7 @@ mod tests {
         let mut inbound = Inbound::new();
         let mut buffer = Vec::with_capacity(1000);
         let mine = buffer.as_ptr();
-        inbound.feed(GET.repeat(2).as_bytes(), |_, _| false);
+        inbound.feed(GET.repeat(2).as_bytes(), &mut Known::default(), |_, _| false);
         inbound.lend(&mut buffer);
         inbound.answer(0, &reply(200), "D");
         let mut other = Vec::with_capacity(10);
@@ -588,8 +594,8 @@ mod tests {
     #[test]
     fn an_idle_connection_holds_no_buffer() {
         let mut inbound = Inbound::new();
-        inbound.feed(b"GET /a HTTP/1.1\r\n", |_, _| false);
-        inbound.feed(b"Host: h\r\n\r\n", |_, _| false);
+        inbound.feed(b"GET /a HTTP/1.1\r\n", &mut Known::default(), |_, _| false);
+        inbound.feed(b"Host: h\r\n\r\n", &mut Known::default(), |_, _| false);
         inbound.answer(0, &reply(200), "D");
         statuses(&mut inbound);
         assert_eq!(inbound.stored.capacity() + inbound.unsent.capacity(), 0);

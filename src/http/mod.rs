@@ -17,6 +17,7 @@
 
 pub mod chunked;
 pub mod inbound;
+pub mod known;
 pub mod outbound;
 pub mod reply;
 pub mod request;
@@ -24,6 +25,7 @@ pub mod response;
 pub mod target;
 
 pub use inbound::{Inbound, Wait};
+pub use known::Known;
 pub use outbound::{Outbound, Part};
 pub use reply::Reply;
 pub use request::{Bad, Method, Request};

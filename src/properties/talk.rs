@@ -17,7 +17,7 @@
 //! At its end the client closes its side and takes everything, and everything is answered: then the connection must come to its end.
 
 use crate::http::request::{self, Bad};
-use crate::http::{Inbound, Method, Reply, Wait};
+use crate::http::{Inbound, Known, Method, Reply, Wait};
 use crate::limits;
 
 /// What stands behind the requests in some bytes.
@@ -78,6 +78,7 @@ struct Given {
 #[derive(Default)]
 struct Talk {
     inbound: Inbound,
+    known: Known,
     /// What the client has sent and nobody has read.
     on_the_way: Vec<u8>,
     /// What was read as requests, and how the model understands it.
@@ -212,7 +213,7 @@ impl Talk {
             (self.requests, self.tail) = requests(&self.read);
         }
         let asked = &mut self.asked;
-        let refused = self.inbound.feed(bytes, |number, request| {
+        let refused = self.inbound.feed(bytes, &mut self.known, |number, request| {
             assert_eq!(number as usize, asked.len());
             asked.push(Asked { request: Ok((request.method, request.path.into_owned())), reply: None });
             asked.last().is_some_and(holds)

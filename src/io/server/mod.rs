@@ -29,7 +29,7 @@ use crate::config::{Config, Listen};
 use crate::engine::route::{Route, route};
 use crate::engine::{CheckSettings, Engine, FlightId, Path, Settings, Ticket};
 use crate::http::target::pairs;
-use crate::http::{Bad, Inbound, Reply, Wait};
+use crate::http::{Bad, Inbound, Known, Reply, Wait};
 use crate::io::clock::Clock;
 use crate::io::deadlines::{Deadlines, Due};
 use crate::io::drains::Folder;
@@ -69,6 +69,8 @@ pub struct Server {
     /// When it was made, in seconds of Unix time.
     started: u64,
     scratch: Vec<u8>,
+    /// Requests that came before.
+    known: Known,
     /// The buffer lent to whoever is answered. One will do: an answer is written before the next one is made.
     spare: Vec<u8>,
     /// The answer about all apps as it was last written, and its index.
@@ -142,6 +144,7 @@ impl Server {
             started: clock.unix().as_secs(),
             clock,
             scratch: vec![0; limits::READ_BYTES],
+            known: Known::default(),
             spare: Vec::new(),
             apps: (0, Vec::new()),
             body: Vec::new(),
@@ -460,7 +463,7 @@ impl Server {
 
     /// A round with a client: writes first, then reads and asks.
     fn converse(&mut self, id: Id) -> io::Result<Round<Closed>> {
-        let Self { peers, engine, scratch, spare, config, clock, traffic, turn, .. } = self;
+        let Self { peers, engine, scratch, spare, known, config, clock, traffic, turn, .. } = self;
         let Some(Peer { socket, role: Role::Client(client), .. }) = peers.get_mut(id) else { return Ok(Round::Waits) };
         let Client { inbound, extra, share, .. } = client;
         if std::mem::replace(&mut client.turn, *turn) != *turn {
@@ -502,7 +505,7 @@ impl Server {
                 let more = inbound.has_more() || inbound.wants_bytes() && socket.is_readable();
                 return Ok(if more { Round::More } else { Round::Waits });
             } else if inbound.has_more() {
-                inbound.feed(&[], ask)
+                inbound.feed(&[], known, ask)
             } else if !inbound.wants_bytes() {
                 return if socket.has_failed() { Err(ErrorKind::ConnectionReset.into()) } else { Ok(Round::Waits) };
             } else {
@@ -511,7 +514,7 @@ impl Server {
                     Got::End => inbound.end(),
                     Got::Bytes(length) => {
                         *share = share.saturating_sub(length);
-                        inbound.feed(scratch.get(..length).unwrap_or_default(), ask)
+                        inbound.feed(scratch.get(..length).unwrap_or_default(), known, ask)
                     }
                 }
             };

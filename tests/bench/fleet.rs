@@ -16,7 +16,7 @@ const DEATHS: usize = 10;
 const LAST: Duration = Duration::from_millis(50);
 
 /// The least that a choice in Lua can be: the next one of the servers.
-const TURNS: &str = r#"
+const TURNS: &str = r"
     local servers = package.loaded.servers
     if not servers then
         servers = { turn = 0, SERVERS }
@@ -24,7 +24,7 @@ const TURNS: &str = r#"
     end
     servers.turn = servers.turn % #servers + 1
     ngx.var.target_up = servers[servers.turn]
-"#;
+";
 
 /// As it stood in the README of the old tool, but with its mistakes mended: all hosts are asked, one after another, and the last one
 /// where the app lives is taken.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::to_writer;
 
-use crate::config::CheckUrl;
+use crate::config::{CheckUrl, Config};
 use crate::docker::{Fault, Parts};
 use crate::drain;
 use crate::engine::groups::{Row, Standing};
@@ -36,6 +36,19 @@ pub struct Words {
 const SHORT_ID: usize = 10;
 
 impl Words {
+    /// Those about what the operator chose.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            docker: config.docker_host.to_string(),
+            docker_timeout: config.docker_timeout,
+            check: config.check(),
+            check_timeout: config.check_timeout,
+            prefix: config.prefix.clone(),
+            hide_command: config.hide_command,
+        }
+    }
+
     /// Appends the JSON of an answer, without allocating for it; gives its status.
     pub fn answer(&self, answer: &Answer, out: &mut Vec<u8>) -> u16 {
         let mut status = 200;
@@ -300,14 +313,7 @@ mod tests {
     use crate::engine::{AppName, CheckFailed, Drained, Reason};
 
     fn words() -> Words {
-        Words {
-            docker: "/var/run/docker.sock".into(),
-            docker_timeout: Duration::from_secs(5),
-            prefix: "/chc".into(),
-            hide_command: false,
-            check: None,
-            check_timeout: Duration::from_secs(3),
-        }
+        Words { prefix: "/chc".into(), ..Words::of(&Config::default()) }
     }
 
     fn shown() -> Shown {

@@ -132,24 +132,6 @@ pub struct Settings {
     pub check: Option<CheckSettings>,
 }
 
-#[cfg(test)]
-impl Settings {
-    /// The defaults, without checks.
-    fn plain() -> Self {
-        Self {
-            docker_timeout: limits::DOCKER_TIMEOUT,
-            docker_grace: limits::DOCKER_GRACE,
-            resync: Duration::from_secs(30),
-            policy: Policy::Any,
-            docker_health: DockerHealth::Respect,
-            min_uptime: Duration::ZERO,
-            apps: Vec::new(),
-            watchers: 1,
-            check: None,
-        }
-    }
-}
-
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {

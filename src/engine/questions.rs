@@ -461,6 +461,7 @@ mod tests {
     #![expect(clippy::disallowed_methods, reason = "a test has to start at some instant")]
 
     use super::*;
+    use crate::config::Config;
     use crate::docker::exchange::Listed;
     use crate::engine::Settings;
     use crate::http::response::Broken;
@@ -473,7 +474,7 @@ mod tests {
     fn opened(lives: Duration) -> u32 {
         let start = Instant::now();
         let mut now = start;
-        let mut engine = Engine::new(Settings::plain(), 1, now, Duration::from_hours(500_000));
+        let mut engine = Engine::new(Config::default().settings(), 1, now, Duration::from_hours(500_000));
         let (mut opened, mut cut_at) = (0, None);
         while now - start < Duration::from_mins(10) {
             while let Some(action) = engine.next_action(now) {
@@ -509,7 +510,7 @@ mod tests {
         let now = Instant::now();
         // the timeout, the longest list so far, and how long the next one may take
         for (timeout, longest, patience) in [(5, 0, 5), (5, 1, 5), (5, 2, 8), (5, 15, 60), (5, 16, 60), (5, 3600, 60), (90, 16, 90)] {
-            let settings = Settings { docker_timeout: Duration::from_secs(timeout), ..Settings::plain() };
+            let settings = Settings { docker_timeout: Duration::from_secs(timeout), ..Config::default().settings() };
             let mut engine = Engine::new(settings, 7, now, Duration::ZERO);
             engine.longest = Duration::from_secs(longest);
             assert!(matches!(engine.next_action(now), Some(Action::Ask(..))));

@@ -27,7 +27,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::answers::{self, Words};
 use crate::config::{Config, Listen};
 use crate::engine::route::{Route, route};
-use crate::engine::{CheckSettings, Engine, FlightId, Path, Settings, Ticket};
+use crate::engine::{Engine, FlightId, Path, Ticket};
 use crate::http::target::pairs;
 use crate::http::{Bad, Inbound, Reply, Wait};
 use crate::io::clock::Clock;
@@ -97,33 +97,6 @@ impl Server {
         poll.registry().register(&mut signals, Token(SIGNALS), Interest::READABLE).map_err(fail("poll signals"))?;
         let listeners = listen::listen(addresses, inherited, poll.registry(), FIRST_LISTENER)?;
         let clock = Clock::new();
-        let check = config.check();
-        let settings = Settings {
-            docker_timeout: config.docker_timeout,
-            docker_grace: config.docker_grace,
-            resync: config.resync,
-            policy: config.policy,
-            docker_health: config.docker_health,
-            min_uptime: config.min_uptime,
-            apps: config.apps.clone(),
-            // The others are for probes.
-            watchers: config.max_clients / limits::WATCHERS_SHARE,
-            check: check.is_some().then(|| CheckSettings {
-                interval: config.check_interval,
-                timeout: config.check_timeout,
-                fall: config.check_fall,
-                rise: config.check_rise,
-                fail: config.check_fail.clone(),
-            }),
-        };
-        let words = Words {
-            docker: config.docker_host.to_string(),
-            docker_timeout: config.docker_timeout,
-            check,
-            check_timeout: config.check_timeout,
-            prefix: config.prefix.clone(),
-            hide_command: config.hide_command,
-        };
         Ok(Self {
             poll,
             signals,
@@ -135,7 +108,7 @@ impl Server {
             later: Vec::new(),
             turn: 0,
             flights: Vec::new(),
-            engine: Engine::new(settings, seed, clock.now(), clock.unix()),
+            engine: Engine::new(config.settings(), seed, clock.now(), clock.unix()),
             drains: Folder::new(config.drain_dir.clone()),
             // Before anybody is told anything.
             drains_at: clock.now(),
@@ -149,8 +122,8 @@ impl Server {
             traffic: Traffic::default(),
             said_full: None,
             supervisor: None,
+            words: Words::of(&config),
             config,
-            words,
         })
     }
 

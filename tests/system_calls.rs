@@ -178,7 +178,7 @@ impl Stage {
         let injection = Injection::begin(&self.daemon, calls, error, when);
         let (began, wanted) = (Instant::now(), if when.contains('+') { 3 } else { 1 });
         while injection.hits() < wanted {
-            assert!(began.elapsed() < support::PATIENCE, "{row}: nothing fails");
+            assert!(began.elapsed() < support::patience(), "{row}: nothing fails");
             self.stir();
             if SPARES_CLIENTS.contains(&calls) {
                 assert!(self.is_healthy(), "{row}");

@@ -420,6 +420,21 @@ mod tests {
         AppName::parse(format!("app{number}").as_bytes()).unwrap()
     }
 
+    /// So many apps are up and asked about.
+    fn asked(apps: usize, now: Instant) -> Checks {
+        let mut checks = checks(2, 1, now);
+        for number in 0..apps {
+            checks.asked(&app(number), true, now);
+        }
+        checks
+    }
+
+    /// A check is over, and came to this.
+    fn ended(checks: &mut Checks, slot: usize, outcome: Outcome, now: Instant) {
+        checks.landed(slot, false, now);
+        checks.decided(slot, outcome);
+    }
+
     /// Sends what is due now.
     fn send(checks: &mut Checks, now: Instant) -> Vec<usize> {
         std::iter::from_fn(|| {
@@ -481,18 +496,14 @@ mod tests {
     #[test]
     fn no_more_than_eight_at_once_and_one_for_each_app_and_first_checks_first() {
         let now = Instant::now();
-        let mut checks = checks(2, 1, now);
-        for number in 0..20 {
-            checks.asked(&app(number), true, now);
-        }
+        let mut checks = asked(20, now);
         let mut sent = send(&mut checks, now);
         assert_eq!(sent.len(), limits::CHECKS_AT_ONCE);
         assert!(send(&mut checks, now).is_empty());
         // They hang, and are due again when they end; whoever has had none comes before them.
         let later = now + Duration::from_secs(3);
         for slot in sent.clone() {
-            checks.landed(slot, false, later);
-            checks.decided(slot, Err(CheckFault::Late));
+            ended(&mut checks, slot, Err(CheckFault::Late), later);
         }
         let much_later = later + INTERVAL;
         let more = send(&mut checks, much_later);
@@ -507,17 +518,13 @@ mod tests {
     #[test]
     fn checks_are_spread_over_the_interval() {
         let start = Instant::now();
-        let mut checks = checks(2, 1, start);
-        for number in 0..62 {
-            checks.asked(&app(number), true, start);
-        }
+        let mut checks = asked(62, start);
         let mut now = start;
         let mut moments = Vec::new();
         while now < start + Duration::from_secs(10) {
             for slot in send(&mut checks, now) {
                 moments.push((slot, now));
-                checks.landed(slot, false, now);
-                checks.decided(slot, Ok(()));
+                ended(&mut checks, slot, Ok(()), now);
             }
             now = checks.next_deadline().unwrap().max(now + Duration::from_nanos(1));
         }
@@ -546,8 +553,7 @@ mod tests {
         while let Some(next) = checks.next_deadline() {
             at = at.max(next);
             for slot in send(&mut checks, at) {
-                checks.landed(slot, false, at);
-                checks.decided(slot, Ok(()));
+                ended(&mut checks, slot, Ok(()), at);
             }
         }
         assert_eq!(at, now + limits::ASKED_ABOUT);
@@ -558,11 +564,9 @@ mod tests {
     #[test]
     fn a_result_is_forgotten_with_the_run_it_was_found_in() {
         let now = Instant::now();
-        let mut checks = checks(2, 1, now);
-        checks.asked(&app(0), true, now);
+        let mut checks = asked(1, now);
         send(&mut checks, now);
-        checks.landed(0, false, now);
-        checks.decided(0, Ok(()));
+        ended(&mut checks, 0, Ok(()), now);
         assert_eq!(checks.asked(&app(0), true, now), (false, None));
         let later = now + INTERVAL;
         assert_eq!(send(&mut checks, later), [0]);
@@ -579,10 +583,7 @@ mod tests {
     #[test]
     fn those_that_hang_leave_places_for_the_others() {
         let now = Instant::now();
-        let mut checks = checks(2, 1, now);
-        for number in 0..20 {
-            checks.asked(&app(number), true, now);
-        }
+        let mut checks = asked(20, now);
         // All have had their first check; the first sixteen hang.
         for _ in 0..3 {
             for slot in send(&mut checks, now) {

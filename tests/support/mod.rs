@@ -609,6 +609,17 @@ impl FakeDocker {
         self.behave(move |stream, _| send_list(stream, &list));
     }
 
+    /// From now on it does so only once this gate is open.
+    pub fn hold_back(&self, list: impl Into<String>) -> Gate {
+        let (gate, list) = (Gate::default(), list.into());
+        let held = gate.clone();
+        self.behave(move |stream, _| {
+            held.pass();
+            send_list(stream, &list);
+        });
+        gate
+    }
+
     /// From now on it has these containers, and lists those it is asked about.
     pub fn holds(&self, containers: Vec<String>) {
         self.behave(move |stream, head| {

@@ -22,7 +22,7 @@ const BORDERS: &[(&[&str], &[&[&str]])] = &[
     (&["check.rs"], &[WORLD, TIME, &["std::io", "crate::docker", "Ticket"]]),
     // Decisions: time as values, no bytes on a wire.
     (&["engine"], &[WORLD, &["std::io", "serde", "httparse", "crate::http", "crate::config", "crate::answers"]]),
-    (&["slots.rs", "limits.rs"], &[WORLD, &["std::io", "Instant", "crate::http", "crate::docker", "crate::engine"]]),
+    (&["slots.rs", "limits.rs", "lost.rs"], &[WORLD, &["std::io", "Instant", "crate::http", "crate::docker", "crate::engine"]]),
     (&["answers.rs", "metrics.rs", "page.rs"], &[WORLD, &["Instant", "Engine"]]),
     (&["config"], &[&["mio", "TcpStream", "UnixStream", "std::fs", "std::env", "crate::io"]]),
     // A text, and a second as a number.

@@ -23,6 +23,7 @@ use container_healthcheck::engine::{
     Action, Answer, AppName, CheckFault, DockerHealth, Engine, FlightId, Path, Policy, Route, Settings, Ticket,
 };
 use container_healthcheck::http::response::Broken;
+use container_healthcheck::lost::Lost;
 use container_healthcheck::{duration, slots};
 
 const TABLE: &str = include_str!("verdicts.txt");
@@ -69,11 +70,11 @@ fn container(words: &str) -> Container {
 
 fn fault(word: &str) -> Fault {
     match word {
-        "no-socket" => Fault::NoSocket,
-        "refused" => Fault::Refused,
-        "denied" => Fault::Denied,
+        "no-socket" => Fault::Lost(Lost::NoSocket),
+        "refused" => Fault::Lost(Lost::Refused),
+        "denied" => Fault::Lost(Lost::Denied),
         "late" => Fault::Late,
-        "reset" => Fault::Reset,
+        "reset" => Fault::Lost(Lost::Reset),
         "cut-short" => Fault::Broken(Broken::CutShort),
         "not-http" => Fault::Broken(Broken::Head),
         "not-a-list" => Fault::NotAList,
@@ -165,9 +166,9 @@ impl World {
         let answer = if self.checks.len() > 1 { self.checks.remove(0) } else { self.checks[0].clone() };
         let outcome = match answer.as_str() {
             "hangs" => return,
-            "refused" => Err(CheckFault::Refused),
+            "refused" => Err(CheckFault::Lost(Lost::Refused)),
             "closed" => Err(CheckFault::Closed),
-            "reset" => Err(CheckFault::Reset),
+            "reset" => Err(CheckFault::Lost(Lost::Reset)),
             "not-http" => Err(CheckFault::Malformed),
             status => {
                 self.engine.check_told(flight, status.parse().unwrap(), self.now);

@@ -28,6 +28,7 @@ use slab::Slab;
 use super::verdict::Verdict;
 use super::{Answer, AppName, FlightId, Plant, Reason, Ticket, planted};
 use crate::limits;
+use crate::lost::Lost;
 
 /// How apps are checked.
 #[derive(Clone, Debug)]
@@ -51,24 +52,18 @@ pub enum CheckFault {
     Status(u16),
     /// No status line in time.
     Late,
-    /// Nobody listens.
-    Refused,
-    /// No such file at the socket's path.
-    NoSocket,
-    /// The socket may not be opened.
-    Denied,
-    /// The socket's queue of connections is full.
-    Full,
-    /// No way there, for another reason: an error of the system's, by its number.
-    Unreachable(i32),
-    /// The connection was reset before there was an answer.
-    Reset,
+    /// There is no connection, or it was reset before there was an answer. Why that is ours is no fault of the app's, and no result.
+    Lost(Lost),
     /// It was closed before there was an answer.
     Closed,
     /// What came is no HTTP.
     Malformed,
-    /// We had no descriptor or no memory for it, an error of the system's: not the app's fault, and no result.
-    Ours(i32),
+}
+
+impl From<Lost> for CheckFault {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
 }
 
 impl CheckFault {
@@ -80,15 +75,15 @@ impl CheckFault {
         match self {
             Self::Status(_) => 0,
             Self::Late => 1,
-            Self::Refused => 2,
-            Self::NoSocket => 3,
-            Self::Denied => 4,
-            Self::Full => 5,
-            Self::Unreachable(_) => 6,
-            Self::Reset => 7,
+            Self::Lost(Lost::Refused) => 2,
+            Self::Lost(Lost::NoSocket) => 3,
+            Self::Lost(Lost::Denied) => 4,
+            Self::Lost(Lost::Full) => 5,
+            Self::Lost(Lost::Unreachable(_)) => 6,
+            Self::Lost(Lost::Reset) => 7,
             Self::Closed => 8,
             Self::Malformed => 9,
-            Self::Ours(_) => 10,
+            Self::Lost(Lost::Ours(_)) => 10,
         }
     }
 }
@@ -477,10 +472,10 @@ mod tests {
         let now = Instant::now();
         let mut checks = checks(2, 2, now);
         checks.asked(&app(0), true, now);
-        for (outcome, turned) in [(Err(CheckFault::Late), true), (Ok(()), false), (Err(CheckFault::Refused), false)] {
+        for (outcome, turned) in [(Err(CheckFault::Late), true), (Ok(()), false), (Err(CheckFault::Lost(Lost::Refused)), false)] {
             assert_eq!(checks.decided(0, outcome).map(|(_, _, turned)| turned), Some(turned));
         }
-        assert_eq!(checks.records[0].result, Some(Err(CheckFault::Refused)));
+        assert_eq!(checks.records[0].result, Some(Err(CheckFault::Lost(Lost::Refused))));
     }
 
     #[test]

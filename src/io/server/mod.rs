@@ -39,12 +39,16 @@ use crate::io::peer::{self, Client, Got, Peer, Role, Round, Socket};
 use crate::io::sock::{Listener, Stream};
 use crate::io::systemd::{self, Supervisor};
 use crate::limits;
+use crate::lost::Lost;
 use crate::metrics::{Closed, Traffic};
 use crate::slots::{Id, Slots};
 
 /// The poll's token for signals; the listeners come behind it, and peers from [`Id::FIRST`] on.
 const SIGNALS: usize = 0;
 const FIRST_LISTENER: usize = 1;
+
+/// How the engine is told what came of a question, or of a check.
+type Said<T, F> = fn(&mut Engine, FlightId, Result<T, F>, Instant);
 
 /// The server.
 pub struct Server {
@@ -399,28 +403,28 @@ impl Server {
             Role::Docker(flight, exchange) => {
                 let (flight, now) = (*flight, self.clock.now());
                 let tell = |told| self.engine.docker_told(flight, &told, now);
-                let outcome = match peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::DOCKER_SHARE, tell) {
-                    Ok(Round::Waits) => return,
-                    Ok(Round::More) => return self.postpone(id),
-                    Ok(Round::Over(outcome)) => outcome,
-                    Err(error) => Err(peer::fault(&error)),
-                };
-                self.close_flight(flight);
-                self.engine.docker_said(flight, outcome, now);
+                let round = peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::DOCKER_SHARE, tell);
+                self.flown(id, flight, round, Engine::docker_said);
             }
             Role::Check(flight, exchange) => {
                 let (flight, now) = (*flight, self.clock.now());
                 let tell = |status| self.engine.check_told(flight, status, now);
-                let outcome = match peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::CHECK_SHARE, tell) {
-                    Ok(Round::Waits) => return,
-                    Ok(Round::More) => return self.postpone(id),
-                    Ok(Round::Over(outcome)) => outcome,
-                    Err(error) => Err(peer::check_fault(&error)),
-                };
-                self.close_flight(flight);
-                self.engine.check_said(flight, outcome, now);
+                let round = peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::CHECK_SHARE, tell);
+                self.flown(id, flight, round, Engine::check_said);
             }
         }
+    }
+
+    /// A question or a check has had a round, and may have come to its end.
+    fn flown<T, F: From<Lost>>(&mut self, id: Id, flight: FlightId, round: io::Result<Round<Result<T, F>>>, said: Said<T, F>) {
+        let outcome = match round {
+            Ok(Round::Waits) => return,
+            Ok(Round::More) => return self.postpone(id),
+            Ok(Round::Over(outcome)) => outcome,
+            Err(error) => Err(peer::lost(&error).into()),
+        };
+        self.close_flight(flight);
+        said(&mut self.engine, flight, outcome, self.clock.now());
     }
 
     /// It has had its share of this turn, and is not put on the list before the next.

@@ -208,9 +208,7 @@ impl Config {
         };
         self.bind.iter().map(|bind| Listen { address: address(bind), optional: false }).collect()
     }
-}
 
-impl Config {
     /// Where the server can be reached: where it listens first, or this host if it listens everywhere.
     #[must_use]
     pub fn server(&self) -> Address {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::to_writer;
 
-use crate::config::CheckUrl;
+use crate::config::{CheckUrl, Config};
 use crate::docker::{Fault, Parts};
 use crate::drain;
 use crate::engine::groups::{Row, Standing};
@@ -14,6 +14,7 @@ use crate::engine::{Answer, AppName, CheckFault, Reason, Shown, Trust};
 use crate::http::Bad;
 use crate::http::response::Broken;
 use crate::limits;
+use crate::lost::Lost;
 
 /// What the words are about.
 #[derive(Clone, Debug)]
@@ -36,6 +37,19 @@ pub struct Words {
 const SHORT_ID: usize = 10;
 
 impl Words {
+    /// Those about what the operator chose.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            docker: config.docker_host.to_string(),
+            docker_timeout: config.docker_timeout,
+            check: config.check(),
+            check_timeout: config.check_timeout,
+            prefix: config.prefix.clone(),
+            hide_command: config.hide_command,
+        }
+    }
+
     /// Appends the JSON of an answer, without allocating for it; gives its status.
     pub fn answer(&self, answer: &Answer, out: &mut Vec<u8>) -> u16 {
         let mut status = 200;
@@ -178,14 +192,14 @@ impl Words {
         match fault {
             CheckFault::Status(status) => format!("{get} answered {status}"),
             CheckFault::Late => format!("{get} did not answer within {}", humantime::format_duration(self.check_timeout)),
-            CheckFault::Refused => format!("{get} failed: connection refused"),
-            CheckFault::NoSocket => format!("{get} failed: no such socket"),
-            CheckFault::Denied => format!("{get} failed: permission denied"),
-            CheckFault::Full => format!("{get} failed: the queue of the socket is full"),
-            CheckFault::Unreachable(number) | CheckFault::Ours(number) => {
+            CheckFault::Lost(Lost::Refused) => format!("{get} failed: connection refused"),
+            CheckFault::Lost(Lost::NoSocket) => format!("{get} failed: no such socket"),
+            CheckFault::Lost(Lost::Denied) => format!("{get} failed: permission denied"),
+            CheckFault::Lost(Lost::Full) => format!("{get} failed: the queue of the socket is full"),
+            CheckFault::Lost(Lost::Unreachable(number) | Lost::Ours(number)) => {
                 format!("{get} failed: {}", std::io::Error::from_raw_os_error(number))
             }
-            CheckFault::Reset => format!("{get} reset the connection"),
+            CheckFault::Lost(Lost::Reset) => format!("{get} reset the connection"),
             CheckFault::Closed => format!("{get} closed the connection without an answer"),
             CheckFault::Malformed => format!("{get} answered something that is not HTTP"),
         }
@@ -196,15 +210,17 @@ impl Words {
     pub fn fault(&self, fault: &Fault) -> String {
         let docker = &self.docker;
         match fault {
-            Fault::NoSocket => format!("cannot connect to {docker}: no such file (is Docker installed and running?)"),
-            Fault::Refused => format!("cannot connect to {docker}: connection refused (is Docker running?)"),
-            Fault::Denied => format!("cannot connect to {docker}: permission denied (is the service's user in group docker?)"),
-            Fault::Unreachable(number) => format!("cannot connect to {docker}: {}", std::io::Error::from_raw_os_error(*number)),
-            Fault::Full => format!("{docker} takes no connections: its queue is full (does Docker hang?)"),
+            Fault::Lost(Lost::NoSocket) => format!("cannot connect to {docker}: no such file (is Docker installed and running?)"),
+            Fault::Lost(Lost::Refused) => format!("cannot connect to {docker}: connection refused (is Docker running?)"),
+            Fault::Lost(Lost::Denied) => format!("cannot connect to {docker}: permission denied (is the service's user in group docker?)"),
+            Fault::Lost(Lost::Unreachable(number) | Lost::Ours(number)) => {
+                format!("cannot connect to {docker}: {}", std::io::Error::from_raw_os_error(*number))
+            }
+            Fault::Lost(Lost::Full) => format!("{docker} takes no connections: its queue is full (does Docker hang?)"),
             Fault::Late => {
                 format!("{docker} did not answer within {} (does Docker hang?)", humantime::format_duration(self.docker_timeout))
             }
-            Fault::Reset => format!("{docker} reset the connection"),
+            Fault::Lost(Lost::Reset) => format!("{docker} reset the connection"),
             Fault::Broken(Broken::Head) => format!("{docker} answered something that is not HTTP (is it Docker?)"),
             Fault::Broken(Broken::Framing | Broken::Chunk) => format!("{docker} answered with broken HTTP framing"),
             Fault::Broken(Broken::CutShort) => format!("{docker} closed the connection before its answer was complete"),
@@ -300,14 +316,7 @@ mod tests {
     use crate::engine::{AppName, CheckFailed, Drained, Reason};
 
     fn words() -> Words {
-        Words {
-            docker: "/var/run/docker.sock".into(),
-            docker_timeout: Duration::from_secs(5),
-            prefix: "/chc".into(),
-            hide_command: false,
-            check: None,
-            check_timeout: Duration::from_secs(3),
-        }
+        Words { prefix: "/chc".into(), ..Words::of(&Config::default()) }
     }
 
     fn shown() -> Shown {
@@ -375,42 +384,42 @@ mod tests {
             ),
             (Answer::Busy, 503, 503, "busy", "too many wait already"),
             (
-                unknown(Fault::Denied),
+                unknown(Fault::Lost(Lost::Denied)),
                 503,
                 10,
                 "docker-unreachable",
                 "cannot connect to /var/run/docker.sock: permission denied (is the service's user in group docker?)",
             ),
             (
-                unknown(Fault::NoSocket),
+                unknown(Fault::Lost(Lost::NoSocket)),
                 503,
                 10,
                 "docker-unreachable",
                 "cannot connect to /var/run/docker.sock: no such file (is Docker installed and running?)",
             ),
             (
-                unknown(Fault::Refused),
+                unknown(Fault::Lost(Lost::Refused)),
                 503,
                 10,
                 "docker-unreachable",
                 "cannot connect to /var/run/docker.sock: connection refused (is Docker running?)",
             ),
             (
-                unknown(Fault::Unreachable(113)),
+                unknown(Fault::Lost(Lost::Unreachable(113))),
                 503,
                 10,
                 "docker-unreachable",
                 "cannot connect to /var/run/docker.sock: No route to host (os error 113)",
             ),
             (
-                unknown(Fault::Full),
+                unknown(Fault::Lost(Lost::Full)),
                 503,
                 11,
                 "docker-timeout",
                 "/var/run/docker.sock takes no connections: its queue is full (does Docker hang?)",
             ),
             (unknown(Fault::Late), 503, 11, "docker-timeout", "/var/run/docker.sock did not answer within 5s (does Docker hang?)"),
-            (unknown(Fault::Reset), 503, 11, "docker-error", "/var/run/docker.sock reset the connection"),
+            (unknown(Fault::Lost(Lost::Reset)), 503, 11, "docker-error", "/var/run/docker.sock reset the connection"),
             (
                 unknown(Fault::Broken(Broken::Head)),
                 503,
@@ -470,12 +479,12 @@ mod tests {
         let cases = [
             (CheckFault::Status(502), "answered 502"),
             (CheckFault::Late, "did not answer within 3s"),
-            (CheckFault::Refused, "failed: connection refused"),
-            (CheckFault::NoSocket, "failed: no such socket"),
-            (CheckFault::Denied, "failed: permission denied"),
-            (CheckFault::Full, "failed: the queue of the socket is full"),
-            (CheckFault::Unreachable(113), "failed: No route to host (os error 113)"),
-            (CheckFault::Reset, "reset the connection"),
+            (CheckFault::Lost(Lost::Refused), "failed: connection refused"),
+            (CheckFault::Lost(Lost::NoSocket), "failed: no such socket"),
+            (CheckFault::Lost(Lost::Denied), "failed: permission denied"),
+            (CheckFault::Lost(Lost::Full), "failed: the queue of the socket is full"),
+            (CheckFault::Lost(Lost::Unreachable(113)), "failed: No route to host (os error 113)"),
+            (CheckFault::Lost(Lost::Reset), "reset the connection"),
             (CheckFault::Closed, "closed the connection without an answer"),
             (CheckFault::Malformed, "answered something that is not HTTP"),
         ];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::{Address, CheckUrl};
 use crate::engine::{AppName, CheckFault};
-use crate::http::outbound::{Outbound, Part};
+use crate::http::outbound::{Outbound, Part, Talk};
 use crate::http::response::Broken;
 use crate::limits;
 
@@ -66,21 +66,18 @@ impl Exchange {
     pub const fn new(request: Vec<u8>) -> Self {
         Self { outbound: Outbound::new(request), told: false, left: limits::CHECK_BODY_BYTES }
     }
+}
 
-    /// What is still to be written.
-    #[must_use]
-    pub fn unsent(&self) -> &[u8] {
-        self.outbound.unsent()
+impl Talk for Exchange {
+    type Told = u16;
+    type Outcome = Result<(), CheckFault>;
+
+    fn outbound(&mut self) -> &mut Outbound {
+        &mut self.outbound
     }
 
-    /// So many bytes of it were written.
-    pub fn sent(&mut self, bytes: usize) {
-        self.outbound.sent(bytes);
-    }
-
-    /// Takes bytes of the answer, tells its status once, and gives the outcome when no more is to be read. Of the body nothing
-    /// matters, not even that its framing is broken.
-    pub fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(u16)) -> Option<Result<(), CheckFault>> {
+    /// Tells the status once. Of the body nothing matters, not even that its framing is broken.
+    fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(u16)) -> Option<Self::Outcome> {
         let Self { outbound, told, left } = self;
         let fed = outbound.feed(bytes, |part| match part {
             Part::Head(head) => {
@@ -97,11 +94,7 @@ impl Exchange {
         }
     }
 
-    /// The app closed its side.
-    ///
-    /// # Errors
-    /// When there was no status line.
-    pub fn end(&mut self) -> Result<(), CheckFault> {
+    fn end(&mut self) -> Self::Outcome {
         match self.outbound.end() {
             Err(Broken::CutShort) if !self.told => Err(CheckFault::Closed),
             Ok(()) | Err(_) => Ok(()),

@@ -28,6 +28,7 @@
 //! | [`cli`]     | the commands: a blocking client, and the files of drains |
 //! | [`drain`]   | the text of one drain's file |
 //! | [`limits`]  | every number that bounds something, with its reason |
+//! | [`lost`]    | why a connection of ours came to nothing |
 //! | [`slots`]   | a slab whose ids never lie |
 //! | `properties` | for tests and fuzzers: what holds of any bytes at all |
 
@@ -42,6 +43,7 @@ pub mod engine;
 pub mod http;
 pub mod io;
 pub mod limits;
+pub mod lost;
 pub mod metrics;
 pub mod page;
 #[cfg(any(test, fuzzing))]

@@ -29,7 +29,7 @@ use crate::drain::Drain;
 use crate::engine::route::route;
 use crate::engine::{AppName, Route, simulation};
 use crate::http::chunked::Chunked;
-use crate::http::outbound::{Outbound, Part};
+use crate::http::outbound::{Outbound, Part, Talk};
 use crate::http::request::Head;
 use crate::http::response::{self, Broken, Framing};
 use crate::http::{Method, request as requests, target as targets};

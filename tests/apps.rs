@@ -12,9 +12,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{
-    Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, container, eventually, hang, labelled, live, read_head, send_list,
-};
+use support::{Answer, Client, Daemon, FakeDocker, Folder, PREFIX, container, eventually, hang, labelled, live, read_head};
 
 const UP: &str = "Up 3 minutes";
 const APP: &str = r#""container-healthcheck.app""#;
@@ -379,19 +377,13 @@ fn drains_are_told_of_all_apps_and_wake_who_waits() {
 
 #[test]
 fn who_asks_while_the_server_stops_does_not_wait() {
-    let gate = Gate::default();
-    let shut = gate.clone();
-    let docker = FakeDocker::hung();
     let list = format!("[{}]", container("a", "running", UP));
-    docker.list(list.clone());
+    let docker = FakeDocker::listing(list.clone());
     let mut daemon = Daemon::start(&docker.path(), &[]);
     eventually("the first list", || apps(&daemon).status == 200);
     let known = index(&apps(&daemon));
     // It waits for a list of its own first.
-    docker.behave(move |stream, _| {
-        shut.pass();
-        send_list(stream, &list);
-    });
+    let gate = docker.hold_back(list);
     let mut client = wait_for_change(&daemon, known, "50s");
     eventually("it has come", || daemon.counter("surveys_total") > 2);
     daemon.signal("TERM");

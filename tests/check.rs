@@ -74,6 +74,17 @@ impl App {
         Self::start(move |stream, _| say(stream, &text))
     }
 
+    /// One that answers each head so once the gate is open.
+    fn held(answer: fn(&str) -> String) -> (Self, Gate) {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let app = Self::start(move |stream, head| {
+            held.pass();
+            say(stream, &answer(head));
+        });
+        (app, gate)
+    }
+
     fn behave(&self, behaviour: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) {
         *self.behaviour.lock().unwrap() = Arc::new(behaviour);
     }
@@ -106,6 +117,11 @@ fn status(line: &str) -> String {
     format!("HTTP/1.1 {line}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 }
 
+/// Of the apps behind one Nginx, the one of this name fails.
+fn bad_fails(head: &str) -> String {
+    status(if head.starts_with("GET /o/bad/") { "502 Bad Gateway" } else { "200 OK" })
+}
+
 const CONTAINER: (&str, &str, &str) = ("bk_iam-1709878117", "running", "Up 5 days");
 
 /// A Docker with that container, and a daemon whose view of it is live and that checks with these arguments.
@@ -133,12 +149,7 @@ fn fails(answer: &Answer, words: &str) {
 
 #[test]
 fn the_first_probes_wait_for_one_check_and_later_ones_for_none() {
-    let gate = Gate::default();
-    let shut = gate.clone();
-    let app = App::start(move |stream, _| {
-        shut.pass();
-        say(stream, &status("200 OK"));
-    });
+    let (app, gate) = App::held(|_| status("200 OK"));
     let (_docker, daemon) = live(&["-ngx-port", &app.port.to_string(), "-check-interval", "1h"]);
     thread::scope(|scope| {
         let probes: Vec<_> = (0..5).map(|_| scope.spawn(|| daemon.app("bk_iam"))).collect();
@@ -432,12 +443,7 @@ fn checks_go_on_while_docker_is_gone() {
 
 #[test]
 fn no_more_than_eight_at_once() {
-    let gate = Gate::default();
-    let shut = gate.clone();
-    let app = App::start(move |stream, _| {
-        shut.pass();
-        say(stream, &status("200 OK"));
-    });
+    let (app, gate) = App::held(|_| status("200 OK"));
     let names: Vec<String> = (0..20).map(|number| format!("app{number}")).collect();
     let containers: Vec<_> = names.iter().map(|name| (name.as_str(), "running", "Up 1 day")).collect();
     let port = app.port.to_string();
@@ -669,12 +675,7 @@ fn an_app_behind_the_nginx_of_an_appo() {
 
 #[test]
 fn whoever_asks_about_all_apps_has_them_all_checked_and_is_told_of_what_comes_of_it() {
-    let gate = Gate::default();
-    let shut = gate.clone();
-    let app = App::start(move |stream, head| {
-        shut.pass();
-        say(stream, &status(if head.starts_with("GET /o/bad/") { "502 Bad Gateway" } else { "200 OK" }));
-    });
+    let (app, gate) = App::held(bad_fails);
     let up = "Up 5 days";
     let containers = [("bad-1", "running", up), ("down-1", "exited", "Exited (1) 2 days ago"), ("good-1", "running", up)];
     let (docker, daemon) = live_with(&containers, &["-ngx-port", &app.port.to_string(), "-check-interval", "200ms", "-check-fall", "1"]);
@@ -709,12 +710,7 @@ fn whoever_asks_about_all_apps_has_them_all_checked_and_is_told_of_what_comes_of
 
 #[test]
 fn a_scrape_of_the_metrics_has_all_apps_checked_and_waits_for_none() {
-    let gate = Gate::default();
-    let shut = gate.clone();
-    let app = App::start(move |stream, head| {
-        shut.pass();
-        say(stream, &status(if head.starts_with("GET /o/bad/") { "502 Bad Gateway" } else { "200 OK" }));
-    });
+    let (app, gate) = App::held(bad_fails);
     let containers = [("bad-1", "running", "Up 5 days"), ("good-1", "running", "Up 5 days")];
     let (_docker, daemon) = live_with(&containers, &["-ngx-port", &app.port.to_string()]);
     let first = daemon.get(&format!("{PREFIX}/metrics"));

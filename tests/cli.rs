@@ -256,12 +256,12 @@ fn the_host_is_drained_beside_its_apps() {
 }
 
 #[test]
-fn a_file_is_readable_for_the_server_whatever_the_umask() {
+fn a_file_and_its_folders_are_open_to_the_server_whatever_the_umask() {
     let host = Host::start();
     let command = program_under(&["sh", "-c", "umask 077 && exec \"$@\"", "sh"]);
     assert_eq!(host.run_as(command, &["drain", "bk_iam"]).code, Some(0));
-    let mode = |path: String| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(host.drains.clone()), mode(format!("{}/bk_iam", host.drains))), (0o755, 0o644));
+    let mode = |path: &str| fs::metadata(host.folder.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(["made", "made/drain", "made/drain/bk_iam"].map(mode), [0o755, 0o755, 0o644]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::thread;
 
 use container_healthcheck::limits;
-use support::{Answer, Client, Daemon, FakeDocker, Gate, PREFIX, eventually, list, send_list};
+use support::{Answer, Client, Daemon, FakeDocker, Gate, PREFIX, eventually, list};
 
 /// A list with one app that is up and one that is down.
 fn apps() -> String {
@@ -271,12 +271,7 @@ fn a_thousand_pipelined_requests_are_answered_in_their_order() {
 /// A daemon whose Docker holds back each list until the gate is open.
 fn held(args: &[&str]) -> (FakeDocker, Daemon, Gate) {
     let (docker, daemon) = start(args);
-    let gate = Gate::default();
-    let (held, apps) = (gate.clone(), apps());
-    docker.behave(move |stream, _| {
-        held.pass();
-        send_list(stream, &apps);
-    });
+    let gate = docker.hold_back(apps());
     (docker, daemon, gate)
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use container_healthcheck::limits;
-use support::{Answer, Daemon, FakeDocker, Folder, Gate, PREFIX, eventually, list, send_list};
+use support::{Answer, Daemon, FakeDocker, Folder, PREFIX, eventually, list};
 
 /// In this time a file that was made or removed is seen.
 const SEEN: Duration = Duration::from_secs(2);
@@ -311,12 +311,7 @@ fn who_waits_for_docker_is_told_of_a_drain() {
     let folder = Folder::new();
     let daemon = Daemon::start(&docker.path(), &["-docker-timeout", "60s", "-drain-dir", folder.path().to_str().unwrap()]);
     daemon.wait_for_log("blind");
-    let gate = Gate::default();
-    let held = gate.clone();
-    docker.behave(move |stream, _| {
-        held.pass();
-        send_list(stream, "[]");
-    });
+    let gate = docker.hold_back("[]");
     let mut client = daemon.connect();
     client.send(&format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", path("app")));
     eventually("it waits", || daemon.counter("probes_total") == 1);

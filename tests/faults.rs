@@ -17,7 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use support::{Answer, Daemon, FakeDocker, PATIENCE, PREFIX, container, container_id, eventually, hang, list, live, read_head, send_list};
+use support::{Answer, Daemon, FakeDocker, PREFIX, container, container_id, eventually, hang, list, live, patience, read_head, send_list};
 
 /// A fault that the daemon has to find out by its clock comes after this, in milliseconds; the others at once.
 const SHORT: u64 = 300;
@@ -74,7 +74,7 @@ impl Fault {
     }
 
     fn timeout(&self) -> Duration {
-        if self.reason == "docker-timeout" { Duration::from_millis(SHORT) } else { PATIENCE }
+        if self.reason == "docker-timeout" { Duration::from_millis(SHORT) } else { patience() }
     }
 }
 

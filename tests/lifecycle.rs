@@ -15,8 +15,7 @@ use std::{fs, thread};
 
 use container_healthcheck::limits;
 use support::{
-    Client, Daemon, Ended, FakeDocker, Folder, Gate, PREFIX, eventually, free_port, list, program, program_under, read_head, run,
-    send_list, skipped,
+    Client, Daemon, Ended, FakeDocker, Folder, PREFIX, eventually, free_port, list, program, program_under, read_head, run, skipped,
 };
 
 fn apps() -> String {
@@ -75,12 +74,7 @@ fn sigterm_and_sigint_end_it_in_good_order() {
 #[test]
 fn who_waits_for_docker_is_answered_before_it_ends() {
     let (docker, mut daemon) = start(&["-docker-timeout", "60s"]);
-    let gate = Gate::default();
-    let held = gate.clone();
-    docker.behave(move |stream, _| {
-        held.pass();
-        send_list(stream, &apps());
-    });
+    let gate = docker.hold_back(apps());
     let mut client = probe(&daemon);
     daemon.signal("TERM");
     eventually("nobody else is let in", || TcpStream::connect(daemon.address()).is_err());

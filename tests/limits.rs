@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use container_healthcheck::limits;
-use support::{Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, each, eventually, is_there, list, program_under, run, send_list};
+use support::{Answer, Client, Daemon, FakeDocker, Folder, PREFIX, each, eventually, is_there, list, program_under, run};
 
 /// What the daemon promises about `P/health` under stress is a second; the rest is for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -301,14 +301,14 @@ fn drip(client: &Client, bytes: impl Iterator<Item = u8>) -> Duration {
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let start = Instant::now();
     for byte in bytes {
-        assert!(start.elapsed() < support::PATIENCE, "it may drip for ever");
+        assert!(start.elapsed() < support::patience(), "it may drip for ever");
         let over = stream.write(&[byte]).is_err();
         match stream.peek(&mut [0]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock && !over => {}
             _ => break,
         }
     }
-    stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(support::patience())).unwrap();
     start.elapsed()
 }
 
@@ -366,15 +366,11 @@ fn a_busy_connection_is_not_idle() {
 
 #[test]
 fn a_client_that_waits_for_docker_is_neither_idle_nor_late() {
-    let docker = FakeDocker::listing(list(&[("app", "running", "Up 5 days")]));
+    let list = list(&[("app", "running", "Up 5 days")]);
+    let docker = FakeDocker::listing(list.clone());
     let daemon = Daemon::start(&docker.path(), &["-idle-timeout", "100ms", "-header-timeout", "100ms", "-docker-timeout", "60s"]);
     daemon.wait_for_log("docker answers");
-    let gate = Gate::default();
-    let held = gate.clone();
-    docker.behave(move |stream, _| {
-        held.pass();
-        send_list(stream, &list(&[("app", "running", "Up 5 days")]));
-    });
+    let gate = docker.hold_back(list);
     let before = Instant::now();
     thread::scope(|scope| {
         let probe = scope.spawn(|| daemon.app("app").status);

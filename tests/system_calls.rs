@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use support::{
-    Client, Daemon, FakeDocker, Folder, Gate, PREFIX, container, each, eventually, live, program, program_under, read_head, run, skipped,
+    Client, Daemon, FakeDocker, Folder, PREFIX, container, each, eventually, live, program, program_under, read_head, run, skipped,
 };
 
 /// strace, which makes the calls of a daemon fail until it is dropped.
@@ -178,7 +178,7 @@ impl Stage {
         let injection = Injection::begin(&self.daemon, calls, error, when);
         let (began, wanted) = (Instant::now(), if when.contains('+') { 3 } else { 1 });
         while injection.hits() < wanted {
-            assert!(began.elapsed() < support::PATIENCE, "{row}: nothing fails");
+            assert!(began.elapsed() < support::patience(), "{row}: nothing fails");
             self.stir();
             if SPARES_CLIENTS.contains(&calls) {
                 assert!(self.is_healthy(), "{row}");
@@ -325,18 +325,14 @@ fn what_happened_while_it_was_stopped_is_known_to_all_who_asked_meanwhile() {
 
 #[test]
 fn a_docker_that_answered_while_it_was_stopped_is_not_late_and_nor_is_a_client() {
-    let gate = Gate::default();
-    let docker = FakeDocker::listing(support::list(&[("app", "running", "Up 1 second")]));
+    let list = support::list(&[("app", "running", "Up 1 second")]);
+    let docker = FakeDocker::listing(list.clone());
     let args = ["-docker-timeout", "1s", "-docker-grace", "0s", "-idle-timeout", "3s", "-header-timeout", "3s"];
     let daemon = Daemon::start(&docker.path(), &args);
     eventually("it is up", || daemon.app("app").status == 200);
     daemon.is("blind");
     let mut clients = probes(&daemon, MANY);
-    let held = gate.clone();
-    docker.behave(move |stream, _| {
-        held.pass();
-        support::send_list(stream, &support::list(&[("app", "running", "Up 1 second")]));
-    });
+    let gate = docker.hold_back(list);
     let asked = docker.requests().len();
     let mut first = daemon.connect();
     ask_all(std::slice::from_mut(&mut first), "app");

@@ -14,15 +14,16 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use container_healthcheck::answers::Words;
-use container_healthcheck::config::{Address, CheckUrl};
+use container_healthcheck::config::Config;
 use container_healthcheck::docker::event::{Event, Line, What};
 use container_healthcheck::docker::exchange::{Listed, Told};
 use container_healthcheck::docker::{Container, Fault, Health, Parts, Question, State, Texts};
 use container_healthcheck::drain::Drain;
 use container_healthcheck::engine::{
-    Action, Answer, AppName, CheckFault, CheckSettings, DockerHealth, Engine, FlightId, Path, Policy, Route, Settings, Ticket,
+    Action, Answer, AppName, CheckFault, DockerHealth, Engine, FlightId, Path, Policy, Route, Settings, Ticket,
 };
 use container_healthcheck::http::response::Broken;
+use container_healthcheck::lost::Lost;
 use container_healthcheck::{duration, slots};
 
 const TABLE: &str = include_str!("verdicts.txt");
@@ -69,11 +70,11 @@ fn container(words: &str) -> Container {
 
 fn fault(word: &str) -> Fault {
     match word {
-        "no-socket" => Fault::NoSocket,
-        "refused" => Fault::Refused,
-        "denied" => Fault::Denied,
+        "no-socket" => Fault::Lost(Lost::NoSocket),
+        "refused" => Fault::Lost(Lost::Refused),
+        "denied" => Fault::Lost(Lost::Denied),
         "late" => Fault::Late,
-        "reset" => Fault::Reset,
+        "reset" => Fault::Lost(Lost::Reset),
         "cut-short" => Fault::Broken(Broken::CutShort),
         "not-http" => Fault::Broken(Broken::Head),
         "not-a-list" => Fault::NotAList,
@@ -165,9 +166,9 @@ impl World {
         let answer = if self.checks.len() > 1 { self.checks.remove(0) } else { self.checks[0].clone() };
         let outcome = match answer.as_str() {
             "hangs" => return,
-            "refused" => Err(CheckFault::Refused),
+            "refused" => Err(CheckFault::Lost(Lost::Refused)),
             "closed" => Err(CheckFault::Closed),
-            "reset" => Err(CheckFault::Reset),
+            "reset" => Err(CheckFault::Lost(Lost::Reset)),
             "not-http" => Err(CheckFault::Malformed),
             status => {
                 self.engine.check_told(flight, status.parse().unwrap(), self.now);
@@ -295,14 +296,9 @@ impl World {
 }
 
 fn words() -> Words {
-    Words {
-        docker: "/var/run/docker.sock".into(),
-        docker_timeout: Duration::from_secs(5),
-        check: Some(CheckUrl { address: Address::Tcp("127.0.0.1:8010".parse().unwrap()), path: "/o/{app}/".into() }),
-        check_timeout: Duration::from_secs(3),
-        prefix: String::new(),
-        hide_command: false,
-    }
+    let mut config = Config::default();
+    config.nginx_port = Some(8010);
+    Words::of(&config)
 }
 
 fn app(name: &str) -> AppName {
@@ -313,45 +309,33 @@ fn app(name: &str) -> AppName {
 fn play(asked: &str, containers: &str, situation: &str) -> String {
     let parts = |text: &'static str| move |column: &str| column.split(text).map(str::trim).map(str::to_owned).collect::<Vec<_>>();
     let listed = parts(";")(containers).iter().filter(|words| !words.is_empty()).map(|words| container(words)).collect();
-    let mut settings = Settings {
-        docker_timeout: Duration::from_secs(5),
-        docker_grace: Duration::from_mins(1),
-        resync: Duration::from_secs(30),
-        policy: Policy::Any,
-        docker_health: DockerHealth::Respect,
-        min_uptime: Duration::ZERO,
-        apps: Vec::new(),
-        watchers: 1,
-        check: None,
-    };
-    let (mut fall, mut rise, mut failing) = (2, 1, vec![502..=504]);
+    let mut config = Config::default();
     let mut checks = Vec::new();
     let mut absent = None;
     let mut deeds = Vec::new();
     for part in parts(";")(situation).into_iter().filter(|part| !part.is_empty()) {
         match part.split_once('=') {
             Some(("policy", policy)) => {
-                settings.policy = match policy {
+                config.policy = match policy {
                     "any" => Policy::Any,
                     "newest" => Policy::Newest,
                     "all" => Policy::All,
                     _ => panic!("{policy}"),
                 }
             }
-            Some(("docker-health", "ignore")) => settings.docker_health = DockerHealth::Ignore,
-            Some(("min-uptime", time)) => settings.min_uptime = duration::parse(time).unwrap(),
-            Some(("apps", apps)) => settings.apps = apps.split(',').map(app).collect(),
+            Some(("docker-health", "ignore")) => config.docker_health = DockerHealth::Ignore,
+            Some(("min-uptime", time)) => config.min_uptime = duration::parse(time).unwrap(),
+            Some(("apps", apps)) => config.apps = apps.split(',').map(app).collect(),
             Some(("check", answers)) => checks = answers.split(',').map(str::to_owned).collect(),
-            Some(("fall", count)) => fall = count.parse().unwrap(),
-            Some(("rise", count)) => rise = count.parse().unwrap(),
-            Some(("fail", "404,502-504")) => failing = vec![404..=404, 502..=504],
+            Some(("fall", count)) => config.check_fall = count.parse().unwrap(),
+            Some(("rise", count)) => config.check_rise = count.parse().unwrap(),
+            Some(("fail", "404,502-504")) => config.check_fail = vec![404..=404, 502..=504],
             Some(("docker", word)) => absent = Some(fault(word)),
             _ => deeds.push(part),
         }
     }
-    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(3));
-    settings.check = (!checks.is_empty()).then_some(CheckSettings { interval, timeout, fall, rise, fail: failing });
-    let mut world = World::new(settings, listed, absent, checks);
+    config.nginx_port = (!checks.is_empty()).then_some(8010);
+    let mut world = World::new(config.settings(), listed, absent, checks);
     for deed in deeds {
         let words: Vec<_> = deed.split(' ').collect();
         match words[..] {

@@ -67,10 +67,9 @@ fn looked_at(path: &Path) -> Result<Folder, Failed> {
 
 /// Puts the file there in one piece, readable for the server whoever it runs as and whatever the umask is.
 fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    if !folder.is_dir() {
-        fs::create_dir_all(folder)?;
-        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
-    }
+    let missing: Vec<_> = folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
+    fs::create_dir_all(folder)?;
+    missing.into_iter().try_for_each(|made| fs::set_permissions(made, Permissions::from_mode(0o755)))?;
     // A dot-file is nobody's drain.
     let whole = folder.join(format!(".{name}.{}", std::process::id()));
     let written = fs::write(&whole, text)

@@ -26,7 +26,7 @@ use commands::Found;
 pub use commands::{COMMANDS, Errand, Form};
 pub use flags::{FLAGS, Flag};
 
-use crate::engine::{AppName, DockerHealth, Policy};
+use crate::engine::{AppName, CheckSettings, DockerHealth, Policy, Settings};
 use crate::limits;
 
 /// The name of the program, and of what it owns.
@@ -169,6 +169,29 @@ impl Config {
         self.check_url.clone().or_else(|| self.nginx_port.map(through_nginx))
     }
 
+    /// What of it the engine goes by.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            docker_timeout: self.docker_timeout,
+            docker_grace: self.docker_grace,
+            resync: self.resync,
+            policy: self.policy,
+            docker_health: self.docker_health,
+            min_uptime: self.min_uptime,
+            apps: self.apps.clone(),
+            // The others are for probes.
+            watchers: self.max_clients / limits::WATCHERS_SHARE,
+            check: self.check().map(|_| CheckSettings {
+                interval: self.check_interval,
+                timeout: self.check_timeout,
+                fall: self.check_fall,
+                rise: self.check_rise,
+                fail: self.check_fail.clone(),
+            }),
+        }
+    }
+
     /// Where to listen. Unless told otherwise on both loopback addresses: an Nginx that proxies to `localhost` tries both.
     #[must_use]
     pub fn listen(&self) -> Vec<Listen> {
@@ -185,9 +208,7 @@ impl Config {
         };
         self.bind.iter().map(|bind| Listen { address: address(bind), optional: false }).collect()
     }
-}
 
-impl Config {
     /// Where the server can be reached: where it listens first, or this host if it listens everywhere.
     #[must_use]
     pub fn server(&self) -> Address {

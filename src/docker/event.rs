@@ -2,7 +2,8 @@
 //!
 //! Docker sends one JSON object a line, and its labels are in it, so that a line can be long; a newline inside a string is
 //! escaped, so that a newline ends a line. One object is one chunk too, but a proxy may cut anew, so nobody relies on it. Only
-//! `Type`, `Action`, `Actor`, `time` and `timeNano` are read, which are there in every version; Docker 29 has dropped the rest.
+//! `Type`, `Action`, `Actor` and `timeNano` are read, which are there in every version (Docker 29 has dropped the rest), and Podman's
+//! `HealthStatus`.
 
 use serde::de::{Deserialize, Deserializer, MapAccess};
 

@@ -5,7 +5,7 @@ use super::ask::{self, ApiVersion, Question};
 use super::container::{self, Container};
 use super::event::{self, Line};
 use super::refusal::Refusal;
-use crate::http::outbound::{Outbound, Part};
+use crate::http::outbound::{Outbound, Part, Talk};
 use crate::http::response::{Broken, Head};
 use crate::limits;
 
@@ -61,19 +61,30 @@ impl Exchange {
         }
     }
 
-    /// What is still to be written.
-    #[must_use]
-    pub fn unsent(&self) -> &[u8] {
-        self.outbound.unsent()
+    fn outcome(&mut self) -> Outcome {
+        match std::mem::replace(&mut self.answer, Answer::None) {
+            Answer::List { reader, containers, podman } if reader.is_done() => {
+                // Docker's words tell where it has no field for it.
+                let is_silent_on_health = podman.is_some() && reader.is_silent_on_health();
+                Ok(Listed { containers, podman, is_silent_on_health })
+            }
+            Answer::List { .. } | Answer::None => Err(Fault::NotAList),
+            // A Podman without a journal of events ends its stream in good order, at once.
+            Answer::Events(_) => Err(Fault::Broken(Broken::CutShort)),
+            Answer::Refusal(refusal) => Err(refusal.fault(self.versioned)),
+        }
+    }
+}
+
+impl Talk for Exchange {
+    type Told = Told;
+    type Outcome = Outcome;
+
+    fn outbound(&mut self) -> &mut Outbound {
+        &mut self.outbound
     }
 
-    /// So many bytes of it were written.
-    pub fn sent(&mut self, bytes: usize) {
-        self.outbound.sent(bytes);
-    }
-
-    /// Takes bytes of the answer, hands on what the stream tells, and gives the outcome once there is one.
-    pub fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(Told)) -> Option<Outcome> {
+    fn feed(&mut self, bytes: &[u8], mut tell: impl FnMut(Told)) -> Option<Outcome> {
         let Self { outbound, answer, is_stream, .. } = self;
         let mut fault = None;
         let fed = outbound.feed(bytes, |part| {
@@ -91,31 +102,13 @@ impl Exchange {
         self.outbound.is_done().then(|| self.outcome())
     }
 
-    /// Docker closed its side.
-    ///
-    /// # Errors
-    /// The fault, if the answer is none or not complete.
-    pub fn end(&mut self) -> Outcome {
+    fn end(&mut self) -> Outcome {
         let ended = self.outbound.end();
         // The status of a refusal says more than that its body was cut.
         if !matches!(self.answer, Answer::Refusal(_)) {
             ended?;
         }
         self.outcome()
-    }
-
-    fn outcome(&mut self) -> Outcome {
-        match std::mem::replace(&mut self.answer, Answer::None) {
-            Answer::List { reader, containers, podman } if reader.is_done() => {
-                // Docker's words tell where it has no field for it.
-                let is_silent_on_health = podman.is_some() && reader.is_silent_on_health();
-                Ok(Listed { containers, podman, is_silent_on_health })
-            }
-            Answer::List { .. } | Answer::None => Err(Fault::NotAList),
-            // A Podman without a journal of events ends its stream in good order, at once.
-            Answer::Events(_) => Err(Fault::Broken(Broken::CutShort)),
-            Answer::Refusal(refusal) => Err(refusal.fault(self.versioned)),
-        }
     }
 }
 

@@ -29,24 +29,15 @@ pub use exchange::Exchange;
 pub use texts::{Parts, Texts};
 
 use crate::http::response::Broken;
+use crate::lost::Lost;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No such file at the socket's path.
-    NoSocket,
-    /// Nobody listens.
-    Refused,
-    /// The socket may not be opened.
-    Denied,
-    /// No way there, for another reason: an error of the system's, by its number.
-    Unreachable(i32),
-    /// The socket's queue of connections was full to the end.
-    Full,
+    /// There is no connection, or none any more; of one whose queue is full that was so to the end.
+    Lost(Lost),
     /// No answer in time.
     Late,
-    /// The connection was reset.
-    Reset,
     /// The answer is no HTTP, or was cut short.
     Broken(Broken),
     /// The answer is no list of containers.
@@ -65,13 +56,19 @@ impl Fault {
     /// Whether the kernel itself turned us away, so that no Docker was troubled.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::NoSocket | Self::Refused | Self::Denied | Self::Unreachable(_) | Self::Full)
+        matches!(self, Self::Lost(lost) if !matches!(lost, Lost::Reset))
     }
 
     /// Whether the other side has only closed the connection, which is how each stream of events ends.
     #[must_use]
     pub const fn is_an_end(&self) -> bool {
         matches!(self, Self::Broken(Broken::CutShort))
+    }
+}
+
+impl From<Lost> for Fault {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{AppName, CheckFailed, Drained, Shown};
 use crate::docker::Fault;
+use crate::lost::Lost;
 
 /// What a client is told. `answers.rs` has the words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +114,9 @@ impl Reason {
     #[must_use]
     pub const fn of(fault: &Fault) -> Self {
         match fault {
-            Fault::NoSocket | Fault::Refused | Fault::Denied | Fault::Unreachable(_) => Self::DockerUnreachable,
-            Fault::Full | Fault::Late => Self::DockerTimeout,
-            Fault::Reset
+            Fault::Lost(Lost::NoSocket | Lost::Refused | Lost::Denied | Lost::Unreachable(_) | Lost::Ours(_)) => Self::DockerUnreachable,
+            Fault::Lost(Lost::Full) | Fault::Late => Self::DockerTimeout,
+            Fault::Lost(Lost::Reset)
             | Fault::Broken(_)
             | Fault::NotAList
             | Fault::NotEvents

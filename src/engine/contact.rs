@@ -81,13 +81,14 @@ mod tests {
 
     use super::*;
     use crate::http::response::Broken;
+    use crate::lost::Lost;
 
     #[test]
     fn a_refusal_costs_nobody_anything_and_is_tried_again_each_second() {
         let now = Instant::now();
         let mut contact = Contact::new(7);
         for _ in 0..5 {
-            contact.lost(Fault::Refused, now);
+            contact.lost(Fault::Lost(Lost::Refused), now);
             assert_eq!(contact.rests_until(now), Some(now + limits::REFUSED_PAUSE));
         }
         assert_eq!(contact.rests_until(now + limits::REFUSED_PAUSE), None);
@@ -109,7 +110,7 @@ mod tests {
         assert!(pauses.windows(2).any(|two| two[0] > two[1]), "the dice are thrown");
         contact.reached();
         assert_eq!(contact.rests_until(now), None);
-        contact.lost(Fault::Reset, now);
+        contact.lost(Fault::Lost(Lost::Reset), now);
         assert!(contact.rests_until(now).unwrap() - now <= limits::FIRST_PAUSE * 5 / 4, "from the start after a success");
     }
 
@@ -120,9 +121,9 @@ mod tests {
         assert!(contact.last().is_none());
         assert!(contact.reached());
         assert!(!contact.reached());
-        assert!(contact.lost(Fault::Refused, now));
-        assert!(!contact.lost(Fault::Refused, now));
-        assert!(contact.lost(Fault::Denied, now));
+        assert!(contact.lost(Fault::Lost(Lost::Refused), now));
+        assert!(!contact.lost(Fault::Lost(Lost::Refused), now));
+        assert!(contact.lost(Fault::Lost(Lost::Denied), now));
         assert!(contact.reached());
     }
 }

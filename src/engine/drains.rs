@@ -73,13 +73,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::config::Config;
     use crate::engine::{Answer, Engine, Reason, Settings};
 
     #[test]
     fn a_drain_ends_at_the_very_start_of_its_second() {
         let now = Instant::now();
         let app = AppName::parse(b"app").unwrap();
-        let settings = Settings { apps: vec![app], ..Settings::plain() };
+        let settings = Settings { apps: vec![app], ..Config::default().settings() };
         let mut engine = Engine::new(settings, 7, now, Duration::from_millis(99_250));
         let until = |until| Drain { until: Some(until), ..Drain::default() };
         engine.drains_are([("all".into(), until(101)), ("app".into(), until(100))].into_iter().collect(), now);

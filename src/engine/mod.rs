@@ -132,24 +132,6 @@ pub struct Settings {
     pub check: Option<CheckSettings>,
 }
 
-#[cfg(test)]
-impl Settings {
-    /// The defaults, without checks.
-    fn plain() -> Self {
-        Self {
-            docker_timeout: limits::DOCKER_TIMEOUT,
-            docker_grace: limits::DOCKER_GRACE,
-            resync: Duration::from_secs(30),
-            policy: Policy::Any,
-            docker_health: DockerHealth::Respect,
-            min_uptime: Duration::ZERO,
-            apps: Vec::new(),
-            watchers: 1,
-            check: None,
-        }
-    }
-}
-
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -254,7 +236,7 @@ pub struct Engine {
     last_event: Option<(u64, Instant)>,
     drains: Drains,
     /// Unix time at some instant: at the last [`Engine::clock_is`].
-    started: (Duration, Instant),
+    clock: (Duration, Instant),
     /// The list of all containers on the wire.
     list: Option<List>,
     /// Probes that came after it was asked for.
@@ -320,7 +302,7 @@ impl Engine {
             stream_failures: 0,
             last_event: None,
             drains: Drains::default(),
-            started: (unix, now),
+            clock: (unix, now),
             list: None,
             behind: VecDeque::new(),
             look: None,
@@ -489,7 +471,7 @@ impl Engine {
 
     /// What Unix time is, which may be set anew at any moment: for drains that end.
     pub fn clock_is(&mut self, unix: Duration, now: Instant) {
-        self.started = (unix, now);
+        self.clock = (unix, now);
         self.set_drains_end(now);
     }
 
@@ -573,8 +555,8 @@ impl Engine {
 
     /// The Unix time at that instant.
     fn unix(&self, now: Instant) -> Duration {
-        let (unix, started) = self.started;
-        unix.saturating_add(now.saturating_duration_since(started))
+        let (unix, at) = self.clock;
+        unix.saturating_add(now.saturating_duration_since(at))
     }
 
     /// What was counted.

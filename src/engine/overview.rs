@@ -70,9 +70,8 @@ impl Engine {
         while let Some(app) = self.checks.as_mut().and_then(Checks::next_changed) {
             self.view.groups.touch(app.as_bytes());
         }
-        let unix = i64::try_from(self.unix(now).as_secs()).unwrap_or(i64::MAX);
         while let Some(name) = self.view.groups.next_changed() {
-            has_changed |= self.judge_anew(&name, away, unix, now);
+            has_changed |= self.judge_anew(&name, away, now);
         }
         if has_changed {
             self.watch.index = self.watch.index.wrapping_add(1);
@@ -82,7 +81,7 @@ impl Engine {
     }
 
     /// Says whether what is told of that name among all apps has changed.
-    fn judge_anew(&mut self, name: &[u8], away: Option<Reason>, unix: i64, now: Instant) -> bool {
+    fn judge_anew(&mut self, name: &[u8], away: Option<Reason>, now: Instant) -> bool {
         let Some(app) = AppName::parse(name) else {
             self.view.groups.tidy(name);
             return false;
@@ -106,14 +105,15 @@ impl Engine {
             Some(Answer::Down(reason, shown)) => (Some(*reason), Some(shown.container.created)),
             _ => (Some(Reason::NoContainer), None),
         };
-        let drained = self.drains.of(&app, unix.unsigned_abs()).map(|_| Reason::Drained);
+        let unix = self.unix(now).as_secs();
+        let drained = self.drains.of(&app, unix).map(|_| Reason::Drained);
         let fault = drained.or(away).or(fault);
         let Some(group) = self.view.groups.get_mut(name) else { return false };
         // It has a copy of the container, which not every app is worth: the first probe makes it anew.
         group.verdict = None;
         // Before there are facts, while Docker is away, and while it is being checked for the first time, nobody knows.
         let is_known = self.has_facts && (away.is_none() || drained.is_some()) && fault != Some(Reason::Checking);
-        let (has_changed, turns) = group.stands(fault, is_known, containers, created, unix);
+        let (has_changed, turns) = group.stands(fault, is_known, containers, created, i64::try_from(unix).unwrap_or(i64::MAX));
         if turns {
             self.actions.push_back(Action::Turned(app, fault));
         }

@@ -10,6 +10,7 @@ use crate::docker::event::Line;
 use crate::docker::exchange::{Listed, Outcome, Told};
 use crate::docker::{ApiVersion, Fault, Question};
 use crate::limits;
+use crate::lost::Lost;
 
 /// The stream of events.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +85,7 @@ impl Engine {
                 None => self.list = Some(list),
             },
             // Nothing announces room in the queue: it is tried again after a pause, for as long as an answer would have been waited for.
-            Err(Fault::Full) => self.list = Some(List { again_at: Some(now + limits::FULL_PAUSE), ..list }),
+            Err(Fault::Lost(Lost::Full)) => self.list = Some(List { again_at: Some(now + limits::FULL_PAUSE), ..list }),
             Err(Fault::WantsVersion(_)) => {
                 self.api = demanded;
                 self.ask(list, now);
@@ -100,7 +101,7 @@ impl Engine {
     pub(super) fn questions_due(&mut self, now: Instant) {
         if let Some(list) = self.list.take_if(|list| list.flight.due <= now) {
             self.actions.push_back(Action::Forget(list.flight.id));
-            let fault = if list.again_at.is_some() { Fault::Full } else { Fault::Late };
+            let fault = if list.again_at.is_some() { Fault::Lost(Lost::Full) } else { Fault::Late };
             self.behind.extend(list.waiting);
             self.lost(&fault, now);
         }
@@ -250,10 +251,10 @@ impl Engine {
         self.resync_at = now;
         self.gone_since.get_or_insert(now);
         // One that only hangs still knows, and still lies, as before.
-        self.was_away |= matches!(fault, Fault::NoSocket | Fault::Refused);
+        self.was_away |= matches!(fault, Fault::Lost(Lost::NoSocket | Lost::Refused));
         let stale = self.trust(now) == Trust::Stale;
         let waiting = self.list.as_mut().map(|list| std::mem::take(&mut list.waiting)).unwrap_or_default();
-        if matches!(fault, Fault::Late | Fault::Full) && !stale {
+        if matches!(fault, Fault::Late | Fault::Lost(Lost::Full)) && !stale {
             let late = waiting.len().saturating_add(self.behind.len()).saturating_add(self.open.len());
             self.counts.timeouts = self.counts.timeouts.wrapping_add(late as u64);
         }
@@ -269,7 +270,7 @@ impl Engine {
 
     /// Counts a fault that is a limit of ours.
     fn meets_limit(&mut self, fault: &Fault) {
-        if matches!(fault, Fault::Late | Fault::Full) {
+        if matches!(fault, Fault::Late | Fault::Lost(Lost::Full)) {
             count(&mut self.counts.met_time);
         } else if *fault == Fault::TooLarge {
             count(&mut self.counts.met_size);
@@ -461,6 +462,7 @@ mod tests {
     #![expect(clippy::disallowed_methods, reason = "a test has to start at some instant")]
 
     use super::*;
+    use crate::config::Config;
     use crate::docker::exchange::Listed;
     use crate::engine::Settings;
     use crate::http::response::Broken;
@@ -473,7 +475,7 @@ mod tests {
     fn opened(lives: Duration) -> u32 {
         let start = Instant::now();
         let mut now = start;
-        let mut engine = Engine::new(Settings::plain(), 1, now, Duration::from_hours(500_000));
+        let mut engine = Engine::new(Config::default().settings(), 1, now, Duration::from_hours(500_000));
         let (mut opened, mut cut_at) = (0, None);
         while now - start < Duration::from_mins(10) {
             while let Some(action) = engine.next_action(now) {
@@ -509,7 +511,7 @@ mod tests {
         let now = Instant::now();
         // the timeout, the longest list so far, and how long the next one may take
         for (timeout, longest, patience) in [(5, 0, 5), (5, 1, 5), (5, 2, 8), (5, 15, 60), (5, 16, 60), (5, 3600, 60), (90, 16, 90)] {
-            let settings = Settings { docker_timeout: Duration::from_secs(timeout), ..Settings::plain() };
+            let settings = Settings { docker_timeout: Duration::from_secs(timeout), ..Config::default().settings() };
             let mut engine = Engine::new(settings, 7, now, Duration::ZERO);
             engine.longest = Duration::from_secs(longest);
             assert!(matches!(engine.next_action(now), Some(Action::Ask(..))));

@@ -122,6 +122,23 @@ impl Outbound {
     }
 }
 
+/// One who knows what a request of ours and its answer are about.
+pub trait Talk {
+    /// What is told before the end.
+    type Told;
+    /// What it comes to.
+    type Outcome;
+
+    /// The two of them on their way.
+    fn outbound(&mut self) -> &mut Outbound;
+
+    /// Takes bytes of the answer, hands on what they tell, and gives the outcome once there is one.
+    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(Self::Told)) -> Option<Self::Outcome>;
+
+    /// The other side closed its side.
+    fn end(&mut self) -> Self::Outcome;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,10 +8,11 @@ use mio::event::Event;
 use super::deadlines::Due;
 use super::sock::Stream;
 use crate::check;
-use crate::docker::exchange::{Outcome, Told};
-use crate::docker::{Exchange, Fault};
-use crate::engine::{CheckFault, FlightId};
+use crate::docker::Exchange;
+use crate::engine::FlightId;
+use crate::http::outbound::Talk;
 use crate::http::{Inbound, Wait};
+use crate::lost::Lost;
 
 /// A peer.
 #[derive(Debug)]
@@ -160,59 +161,6 @@ pub(super) enum Round<T> {
     Over(T),
 }
 
-/// One request of ours and its answer.
-pub(super) trait Talk {
-    /// What is told before the end.
-    type Told;
-    type Outcome;
-    fn unsent(&self) -> &[u8];
-    fn sent(&mut self, bytes: usize);
-    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(Self::Told)) -> Option<Self::Outcome>;
-    fn end(&mut self) -> Self::Outcome;
-}
-
-impl Talk for Exchange {
-    type Told = Told;
-    type Outcome = Outcome;
-
-    fn unsent(&self) -> &[u8] {
-        self.unsent()
-    }
-
-    fn sent(&mut self, bytes: usize) {
-        self.sent(bytes);
-    }
-
-    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(Told)) -> Option<Outcome> {
-        self.feed(bytes, tell)
-    }
-
-    fn end(&mut self) -> Outcome {
-        self.end()
-    }
-}
-
-impl Talk for check::Exchange {
-    type Told = u16;
-    type Outcome = Result<(), CheckFault>;
-
-    fn unsent(&self) -> &[u8] {
-        self.unsent()
-    }
-
-    fn sent(&mut self, bytes: usize) {
-        self.sent(bytes);
-    }
-
-    fn feed(&mut self, bytes: &[u8], tell: impl FnMut(u16)) -> Option<Self::Outcome> {
-        self.feed(bytes, tell)
-    }
-
-    fn end(&mut self) -> Self::Outcome {
-        self.end()
-    }
-}
-
 /// A round with one whom we ask: writes what is unsent, reads what may be read, hands on what is told.
 pub(super) fn exchange<T: Talk>(
     socket: &mut Socket,
@@ -224,9 +172,9 @@ pub(super) fn exchange<T: Talk>(
     if !socket.is_connected()? {
         return Ok(Round::Waits);
     }
-    while !exchange.unsent().is_empty() {
-        match socket.write(exchange.unsent()) {
-            Ok(length) if length > 0 => exchange.sent(length),
+    while !exchange.outbound().unsent().is_empty() {
+        match socket.write(exchange.outbound().unsent()) {
+            Ok(length) if length > 0 => exchange.outbound().sent(length),
             // It would block; or they have answered before they had read all, and closed: then the answer can still be read.
             Ok(_) | Err(_) => break,
         }
@@ -249,28 +197,16 @@ pub(super) fn exchange<T: Talk>(
     }
 }
 
-/// What an error of the system's means for a question to Docker.
-pub(super) fn fault(error: &io::Error) -> Fault {
-    match error.raw_os_error().unwrap_or(libc::EIO) {
-        libc::ENOENT => Fault::NoSocket,
-        libc::ECONNREFUSED => Fault::Refused,
-        libc::EACCES | libc::EPERM => Fault::Denied,
-        libc::EAGAIN => Fault::Full,
-        libc::ECONNRESET | libc::EPIPE => Fault::Reset,
-        other => Fault::Unreachable(other),
-    }
-}
-
-/// What an error of the system's means for a check.
-pub(super) fn check_fault(error: &io::Error) -> CheckFault {
+/// What an error of the system's means for a connection of ours.
+pub(super) fn lost(error: &io::Error) -> Lost {
     // A path that is too long for a socket has no number.
     match error.raw_os_error().unwrap_or(libc::ENAMETOOLONG) {
-        libc::ENOENT => CheckFault::NoSocket,
-        libc::ECONNREFUSED => CheckFault::Refused,
-        libc::EACCES | libc::EPERM => CheckFault::Denied,
-        libc::EAGAIN => CheckFault::Full,
-        libc::ECONNRESET | libc::EPIPE => CheckFault::Reset,
-        ours @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EADDRNOTAVAIL) => CheckFault::Ours(ours),
-        other => CheckFault::Unreachable(other),
+        libc::ENOENT => Lost::NoSocket,
+        libc::ECONNREFUSED => Lost::Refused,
+        libc::EACCES | libc::EPERM => Lost::Denied,
+        libc::EAGAIN => Lost::Full,
+        libc::ECONNRESET | libc::EPIPE => Lost::Reset,
+        ours @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EADDRNOTAVAIL) => Lost::Ours(ours),
+        other => Lost::Unreachable(other),
     }
 }

@@ -21,7 +21,7 @@ pub fn measure(table: &mut Table) {
             let start = Instant::now();
             docker.event("die", &name, r#""exitCode":"137""#);
             while client.get(&path).status != 503 {
-                assert!(start.elapsed() < super::support::PATIENCE, "it never dies");
+                assert!(start.elapsed() < super::support::patience(), "it never dies");
             }
             let took = start.elapsed();
             docker.event("start", &name, "");

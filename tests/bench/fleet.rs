@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::host;
 use super::support::fleet::{Host, Nginx, has, has_lua, snippet};
-use super::support::{PATIENCE, eventually, free_port};
+use super::support::{eventually, free_port, patience};
 use super::table::{Table, grouped, time};
 
 /// Of each, there and back through all ways.
@@ -236,7 +236,7 @@ fn read(wrk: Child) -> (String, Seen) {
         "ms" => 1e-3,
         _ => 1.0,
     };
-    let late = Duration::from_secs_f64(late[..at].parse::<f64>().unwrap() * unit).min(PATIENCE);
+    let late = Duration::from_secs_f64(late[..at].parse::<f64>().unwrap() * unit).min(patience());
     let seen = Seen { per_second: word("Requests/sec:").parse().unwrap(), late, cost: Duration::ZERO };
     (report, seen)
 }

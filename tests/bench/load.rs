@@ -63,7 +63,7 @@ impl Load {
 
     /// Asks for so long.
     pub fn run(&mut self, time: Duration) -> Sample {
-        let start = Instant::now();
+        let (start, patience) = (Instant::now(), super::support::patience());
         let mut sample = Sample::default();
         for connection in &mut self.connections {
             connection.asked_at = Instant::now();
@@ -74,7 +74,7 @@ impl Load {
         let mut under_way = self.connections.len();
         let mut ends = false;
         while under_way > 0 {
-            if let Err(error) = self.poll.poll(&mut events, Some(super::support::PATIENCE)) {
+            if let Err(error) = self.poll.poll(&mut events, Some(patience)) {
                 assert_eq!(error.kind(), ErrorKind::Interrupted);
                 continue;
             }

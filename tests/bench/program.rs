@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::host;
 use super::load;
 use super::probes::median;
-use super::support::{PATIENCE, PREFIX, free_port, program};
+use super::support::{PREFIX, free_port, patience, program};
 use super::table::{Table, grouped, time};
 
 const SIZE: u64 = 1_572_864;
@@ -35,7 +35,7 @@ fn start(command: &mut Command) -> Duration {
     let request = load::request(&format!("{PREFIX}/health"));
     let (start, mut child) = host::elsewhere(|| (Instant::now(), command.spawn().unwrap()));
     let mut stream = loop {
-        assert!(start.elapsed() < PATIENCE, "it never listens");
+        assert!(start.elapsed() < patience(), "it never listens");
         if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
             break stream;
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::{Answer, Client, PATIENCE, PREFIX};
+use super::support::{Answer, Client, PREFIX, patience};
 use super::truth::{APPS, Claim, name, told};
 use super::{AT_ONCE, Dice, PROBERS, RATE, Soak};
 
@@ -76,7 +76,7 @@ fn ask(soak: &Soak, client: &mut Client, dice: &mut Dice, count: u64, ends: bool
             What::Ready => assert_eq!(answer.status, 200, "Docker is never away for longer than the grace: {answer:?}"),
             What::Metrics => assert!(answer.status == 200 && answer.counter("http_clients") > 0),
         }
-        assert!(asked.elapsed() < PATIENCE);
+        assert!(asked.elapsed() < patience());
     }
 }
 

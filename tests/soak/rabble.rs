@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use container_healthcheck::limits;
 
-use super::support::{Client, Daemon, PATIENCE, PREFIX};
+use super::support::{Client, Daemon, PREFIX, patience};
 use super::{Dice, Soak};
 
 /// How often what was done that is counted.
@@ -92,7 +92,7 @@ fn unread(soak: &Soak, _: &mut Dice) {
                 return;
             }
         }
-        assert!(began.elapsed() < limits::CLIENT_TO_READ + PATIENCE, "whoever never reads is kept");
+        assert!(began.elapsed() < limits::CLIENT_TO_READ + patience(), "whoever never reads is kept");
     }
 }
 
@@ -110,10 +110,10 @@ fn trickle(soak: &Soak, _: &mut Dice) {
     let began = Instant::now();
     client.stream().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     while client.stream().peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-        assert!(began.elapsed() < PATIENCE, "it may trickle for ever");
+        assert!(began.elapsed() < patience(), "it may trickle for ever");
         client.send("x");
     }
-    client.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+    client.stream().set_read_timeout(Some(patience())).unwrap();
     is_refused(&mut client, 408);
     soak.misdeeds.late.fetch_add(1, Ordering::Relaxed);
 }

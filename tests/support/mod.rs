@@ -30,15 +30,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// How long anything may take that is bound to happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Where the prefix leaves us.
 pub const PREFIX: &str = "/container-healthcheck";
 
-/// The same, longer where a daemon is run under something that makes it slow.
+/// How long anything may take that is bound to happen: longer where a daemon is run under something that makes it slow.
 pub fn patience() -> Duration {
-    if wrapper().is_empty() { PATIENCE } else { 10 * PATIENCE }
+    Duration::from_secs(if wrapper().is_empty() { 20 } else { 200 })
 }
 
 /// Waits until it is so.
@@ -610,6 +607,17 @@ impl FakeDocker {
     pub fn list(&self, list: impl Into<String>) {
         let list = list.into();
         self.behave(move |stream, _| send_list(stream, &list));
+    }
+
+    /// From now on it does so only once this gate is open.
+    pub fn hold_back(&self, list: impl Into<String>) -> Gate {
+        let (gate, list) = (Gate::default(), list.into());
+        let held = gate.clone();
+        self.behave(move |stream, _| {
+            held.pass();
+            send_list(stream, &list);
+        });
+        gate
     }
 
     /// From now on it has these containers, and lists those it is asked about.

@@ -28,6 +28,7 @@ use slab::Slab;
 use super::verdict::Verdict;
 use super::{Answer, AppName, FlightId, Plant, Reason, Ticket, planted};
 use crate::limits;
+use crate::lost::Lost;
 
 /// How apps are checked.
 #[derive(Clone, Debug)]
@@ -51,24 +52,18 @@ pub enum CheckFault {
     Status(u16),
     /// No status line in time.
     Late,
-    /// Nobody listens.
-    Refused,
-    /// No such file at the socket's path.
-    NoSocket,
-    /// The socket may not be opened.
-    Denied,
-    /// The socket's queue of connections is full.
-    Full,
-    /// No way there, for another reason: an error of the system's, by its number.
-    Unreachable(i32),
-    /// The connection was reset before there was an answer.
-    Reset,
+    /// There is no connection, or it was reset before there was an answer. Why that is ours is no fault of the app's, and no result.
+    Lost(Lost),
     /// It was closed before there was an answer.
     Closed,
     /// What came is no HTTP.
     Malformed,
-    /// We had no descriptor or no memory for it, an error of the system's: not the app's fault, and no result.
-    Ours(i32),
+}
+
+impl From<Lost> for CheckFault {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
 }
 
 impl CheckFault {
@@ -80,15 +75,15 @@ impl CheckFault {
         match self {
             Self::Status(_) => 0,
             Self::Late => 1,
-            Self::Refused => 2,
-            Self::NoSocket => 3,
-            Self::Denied => 4,
-            Self::Full => 5,
-            Self::Unreachable(_) => 6,
-            Self::Reset => 7,
+            Self::Lost(Lost::Refused) => 2,
+            Self::Lost(Lost::NoSocket) => 3,
+            Self::Lost(Lost::Denied) => 4,
+            Self::Lost(Lost::Full) => 5,
+            Self::Lost(Lost::Unreachable(_)) => 6,
+            Self::Lost(Lost::Reset) => 7,
             Self::Closed => 8,
             Self::Malformed => 9,
-            Self::Ours(_) => 10,
+            Self::Lost(Lost::Ours(_)) => 10,
         }
     }
 }
@@ -420,6 +415,21 @@ mod tests {
         AppName::parse(format!("app{number}").as_bytes()).unwrap()
     }
 
+    /// So many apps are up and asked about.
+    fn asked(apps: usize, now: Instant) -> Checks {
+        let mut checks = checks(2, 1, now);
+        for number in 0..apps {
+            checks.asked(&app(number), true, now);
+        }
+        checks
+    }
+
+    /// A check is over, and came to this.
+    fn ended(checks: &mut Checks, slot: usize, outcome: Outcome, now: Instant) {
+        checks.landed(slot, false, now);
+        checks.decided(slot, outcome);
+    }
+
     /// Sends what is due now.
     fn send(checks: &mut Checks, now: Instant) -> Vec<usize> {
         std::iter::from_fn(|| {
@@ -462,10 +472,10 @@ mod tests {
         let now = Instant::now();
         let mut checks = checks(2, 2, now);
         checks.asked(&app(0), true, now);
-        for (outcome, turned) in [(Err(CheckFault::Late), true), (Ok(()), false), (Err(CheckFault::Refused), false)] {
+        for (outcome, turned) in [(Err(CheckFault::Late), true), (Ok(()), false), (Err(CheckFault::Lost(Lost::Refused)), false)] {
             assert_eq!(checks.decided(0, outcome).map(|(_, _, turned)| turned), Some(turned));
         }
-        assert_eq!(checks.records[0].result, Some(Err(CheckFault::Refused)));
+        assert_eq!(checks.records[0].result, Some(Err(CheckFault::Lost(Lost::Refused))));
     }
 
     #[test]
@@ -481,18 +491,14 @@ mod tests {
     #[test]
     fn no_more_than_eight_at_once_and_one_for_each_app_and_first_checks_first() {
         let now = Instant::now();
-        let mut checks = checks(2, 1, now);
-        for number in 0..20 {
-            checks.asked(&app(number), true, now);
-        }
+        let mut checks = asked(20, now);
         let mut sent = send(&mut checks, now);
         assert_eq!(sent.len(), limits::CHECKS_AT_ONCE);
         assert!(send(&mut checks, now).is_empty());
         // They hang, and are due again when they end; whoever has had none comes before them.
         let later = now + Duration::from_secs(3);
         for slot in sent.clone() {
-            checks.landed(slot, false, later);
-            checks.decided(slot, Err(CheckFault::Late));
+            ended(&mut checks, slot, Err(CheckFault::Late), later);
         }
         let much_later = later + INTERVAL;
         let more = send(&mut checks, much_later);
@@ -507,17 +513,13 @@ mod tests {
     #[test]
     fn checks_are_spread_over_the_interval() {
         let start = Instant::now();
-        let mut checks = checks(2, 1, start);
-        for number in 0..62 {
-            checks.asked(&app(number), true, start);
-        }
+        let mut checks = asked(62, start);
         let mut now = start;
         let mut moments = Vec::new();
         while now < start + Duration::from_secs(10) {
             for slot in send(&mut checks, now) {
                 moments.push((slot, now));
-                checks.landed(slot, false, now);
-                checks.decided(slot, Ok(()));
+                ended(&mut checks, slot, Ok(()), now);
             }
             now = checks.next_deadline().unwrap().max(now + Duration::from_nanos(1));
         }
@@ -546,8 +548,7 @@ mod tests {
         while let Some(next) = checks.next_deadline() {
             at = at.max(next);
             for slot in send(&mut checks, at) {
-                checks.landed(slot, false, at);
-                checks.decided(slot, Ok(()));
+                ended(&mut checks, slot, Ok(()), at);
             }
         }
         assert_eq!(at, now + limits::ASKED_ABOUT);
@@ -558,11 +559,9 @@ mod tests {
     #[test]
     fn a_result_is_forgotten_with_the_run_it_was_found_in() {
         let now = Instant::now();
-        let mut checks = checks(2, 1, now);
-        checks.asked(&app(0), true, now);
+        let mut checks = asked(1, now);
         send(&mut checks, now);
-        checks.landed(0, false, now);
-        checks.decided(0, Ok(()));
+        ended(&mut checks, 0, Ok(()), now);
         assert_eq!(checks.asked(&app(0), true, now), (false, None));
         let later = now + INTERVAL;
         assert_eq!(send(&mut checks, later), [0]);
@@ -579,10 +578,7 @@ mod tests {
     #[test]
     fn those_that_hang_leave_places_for_the_others() {
         let now = Instant::now();
-        let mut checks = checks(2, 1, now);
-        for number in 0..20 {
-            checks.asked(&app(number), true, now);
-        }
+        let mut checks = asked(20, now);
         // All have had their first check; the first sixteen hang.
         for _ in 0..3 {
             for slot in send(&mut checks, now) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{CheckFault, Flight, Outcome, Waiter};
 use crate::engine::{Action, Answer, AppName, Engine, FlightId, Ticket, Trust, count};
+use crate::lost::Lost;
 
 impl Engine {
     // ---- Probes.
@@ -133,7 +134,7 @@ impl Engine {
         {
             count(counter);
         }
-        if matches!(outcome, Err(CheckFault::Ours(_))) {
+        if matches!(outcome, Err(CheckFault::Lost(Lost::Ours(_)))) {
             return;
         }
         let Some((app, is_first, turned)) = self.checks.as_mut().and_then(|checks| checks.decided(slot, outcome)) else { return };

@@ -77,13 +77,13 @@ impl World<'_> {
             return self.cut_stream();
         }
         let faults = [
-            Fault::Reset,
+            Fault::Lost(Lost::Reset),
             Fault::Broken(Broken::CutShort),
             Fault::NotAList,
             Fault::Status(500, "no".into()),
-            Fault::Full,
-            Fault::Refused,
-            Fault::Denied,
+            Fault::Lost(Lost::Full),
+            Fault::Lost(Lost::Refused),
+            Fault::Lost(Lost::Denied),
         ];
         let fault = faults[self.dice.throw(faults.len() as u64) as usize].clone();
         let asked = self.asked.remove(which);
@@ -107,9 +107,9 @@ impl World<'_> {
                     self.agree(asked, &listed.containers);
                 }
             }
-            Err(Fault::Full) if asked.question == Question::All => {}
+            Err(Fault::Lost(Lost::Full)) if asked.question == Question::All => {}
             // It may belong to a list, which is tried again, or to a question about some, which is not.
-            Err(Fault::Full) if asked.question == Question::Ailing => _ = self.gone_since.get_or_insert(self.now),
+            Err(Fault::Lost(Lost::Full)) if asked.question == Question::Ailing => _ = self.gone_since.get_or_insert(self.now),
             // It is repeated at once, whatever else has failed: Docker has just spoken.
             Err(Fault::WantsVersion(_)) => self.rest = None,
             Err(fault) if !is_stream || fault.is_refusal() => self.found_gone(fault),
@@ -134,7 +134,7 @@ impl World<'_> {
         let pause = if fault.is_refusal() { limits::REFUSED_PAUSE } else { limits::FIRST_PAUSE * 3 / 4 };
         self.rest = Some(self.now + pause);
         self.gone_since.get_or_insert(self.now);
-        self.refused |= matches!(fault, Fault::NoSocket | Fault::Refused);
+        self.refused |= matches!(fault, Fault::Lost(Lost::NoSocket | Lost::Refused));
     }
 
     pub(super) fn mood_swings(&mut self) {
@@ -146,7 +146,7 @@ impl World<'_> {
         if next == Mood::Gone && self.mood != Mood::Gone {
             self.cut_stream();
             for asked in std::mem::take(&mut self.asked) {
-                self.say(&asked, Err(Fault::Reset));
+                self.say(&asked, Err(Fault::Lost(Lost::Reset)));
             }
         }
         if self.mood == Mood::Gone && next != Mood::Gone {
@@ -203,7 +203,7 @@ impl World<'_> {
                 self.engine.check_told(flight, 502, self.now);
                 self.engine.check_said(flight, Ok(()), self.now);
             }
-            3 => self.end_check(app, Some(Err(CheckFault::Ours(24)))),
+            3 => self.end_check(app, Some(Err(CheckFault::Lost(Lost::Ours(24))))),
             4 => self.end_check(app, Some(Err(CheckFault::Closed))),
             _ => self.end_check(app, None),
         }
@@ -214,7 +214,7 @@ impl World<'_> {
         let checked = &mut self.checked[app];
         let Some(flight) = checked.flight.take() else { return };
         match fault {
-            Some(Err(CheckFault::Ours(_))) => {}
+            Some(Err(CheckFault::Lost(Lost::Ours(_)))) => {}
             Some(_) => checked.results.push_front(false),
             None => {
                 checked.results.push_front(!checked.fails);
@@ -223,7 +223,7 @@ impl World<'_> {
             }
         }
         // However the body ends.
-        self.engine.check_said(flight, fault.unwrap_or(Err(CheckFault::Reset)), self.now);
+        self.engine.check_said(flight, fault.unwrap_or(Err(CheckFault::Lost(Lost::Reset))), self.now);
     }
 
     /// Whoever is down by what the containers say begins anew.

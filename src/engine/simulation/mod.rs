@@ -54,6 +54,7 @@ use crate::docker::{ApiVersion, Container, Fault, Health, Parts, Question, State
 use crate::drain::Drain;
 use crate::http::response::Broken;
 use crate::limits;
+use crate::lost::Lost;
 use crate::slots::Slots;
 
 const APPS: [&str; 4] = ["bk", "bk_gse", "bk_gsekit", "bk-1"];

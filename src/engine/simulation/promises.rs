@@ -18,7 +18,7 @@ impl World<'_> {
                 let asked =
                     Asked { flight, at: self.now, order: self.order, versioned: version.is_some(), then: self.list(about), question };
                 if self.mood == Mood::Gone {
-                    self.say(&asked, Err(Fault::NoSocket));
+                    self.say(&asked, Err(Fault::Lost(Lost::NoSocket)));
                 } else {
                     self.asked.push(asked);
                 }

@@ -4,18 +4,18 @@ use std::io;
 
 use log::{info, warn};
 
-use super::{Server, empty, enlist, hand_over, is_crowded, refuse_large};
+use super::{Said, Server, empty, enlist, hand_over, is_crowded, refuse_large};
 use crate::answers::Words;
 use crate::check;
-use crate::config::Address;
 use crate::docker::{ApiVersion, Exchange, Question};
 use crate::engine::watch::Query;
-use crate::engine::{Action, Answer, AppName, FlightId, Reason, Ticket, Verdict};
+use crate::engine::{Action, Answer, AppName, Engine, FlightId, Reason, Ticket, Verdict};
 use crate::http::Reply;
 use crate::http::reply::{Field, Kind};
 use crate::io::peer::{self, Role, Socket};
 use crate::io::process;
 use crate::io::sock::Stream;
+use crate::lost::Lost;
 use crate::metrics;
 use crate::page::{self, Page};
 
@@ -135,36 +135,32 @@ impl Server {
     }
 
     fn ask_docker(&mut self, flight: FlightId, question: &Question, version: Option<ApiVersion>) {
-        let address = &self.config.docker_host;
-        let stream = match Stream::connect(address) {
-            Ok(stream) => stream,
-            Err(error) => return self.engine.docker_said(flight, Err(peer::fault(&error)), self.clock.now()),
-        };
-        let socket = Socket::new(stream, matches!(address, Address::Unix(_)));
-        if let Err(error) = self.fly(flight, socket, Role::Docker(flight, Box::new(Exchange::new(question, version)))) {
-            self.engine.docker_said(flight, Err(peer::fault(&error)), self.clock.now());
-        }
+        let stream = Stream::connect(&self.config.docker_host);
+        let role = Role::Docker(flight, Box::new(Exchange::new(question, version)));
+        self.fly(flight, stream, role, Engine::docker_said);
     }
 
     fn check(&mut self, flight: FlightId, app: &AppName) {
         let Some(url) = &self.words.check else { return };
-        let (address, exchange) = (url.address_of(app), check::Exchange::new(url.request(app)));
-        let sent = Stream::connect(&address).and_then(|stream| {
-            let socket = Socket::new(stream, matches!(address, Address::Unix(_)));
-            self.fly(flight, socket, Role::Check(flight, Box::new(exchange)))
-        });
-        if let Err(error) = sent {
-            self.engine.check_said(flight, Err(peer::check_fault(&error)), self.clock.now());
-        }
+        let stream = Stream::connect(&url.address_of(app));
+        let role = Role::Check(flight, Box::new(check::Exchange::new(url.request(app))));
+        self.fly(flight, stream, role, Engine::check_said);
     }
 
     /// A peer that carries a question, or a check.
-    fn fly(&mut self, flight: FlightId, socket: Socket, role: Role) -> io::Result<()> {
-        let id = self.admit(socket, role)?;
-        self.flights.push((flight, id));
-        if let Some(peer) = self.peers.get_mut(id) {
-            enlist(&mut self.list, id, peer);
+    fn fly<T, F: From<Lost>>(&mut self, flight: FlightId, stream: io::Result<Stream>, role: Role, said: Said<T, F>) {
+        let admitted = stream.and_then(|stream| {
+            let is_connected = matches!(stream, Stream::Unix(_));
+            self.admit(Socket::new(stream, is_connected), role)
+        });
+        match admitted {
+            Ok(id) => {
+                self.flights.push((flight, id));
+                if let Some(peer) = self.peers.get_mut(id) {
+                    enlist(&mut self.list, id, peer);
+                }
+            }
+            Err(error) => said(&mut self.engine, flight, Err(peer::lost(&error).into()), self.clock.now()),
         }
-        Ok(())
     }
 }

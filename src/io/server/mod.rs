@@ -27,7 +27,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::answers::{self, Words};
 use crate::config::{Config, Listen};
 use crate::engine::route::{Route, route};
-use crate::engine::{CheckSettings, Engine, FlightId, Path, Settings, Ticket};
+use crate::engine::{Engine, FlightId, Path, Ticket};
 use crate::http::target::pairs;
 use crate::http::{Bad, Inbound, Known, Reply, Wait};
 use crate::io::clock::Clock;
@@ -39,12 +39,16 @@ use crate::io::peer::{self, Client, Got, Peer, Role, Round, Socket};
 use crate::io::sock::{Listener, Stream};
 use crate::io::systemd::{self, Supervisor};
 use crate::limits;
+use crate::lost::Lost;
 use crate::metrics::{Closed, Traffic};
 use crate::slots::{Id, Slots};
 
 /// The poll's token for signals; the listeners come behind it, and peers from [`Id::FIRST`] on.
 const SIGNALS: usize = 0;
 const FIRST_LISTENER: usize = 1;
+
+/// How the engine is told what came of a question, or of a check.
+type Said<T, F> = fn(&mut Engine, FlightId, Result<T, F>, Instant);
 
 /// The server.
 pub struct Server {
@@ -99,33 +103,6 @@ impl Server {
         poll.registry().register(&mut signals, Token(SIGNALS), Interest::READABLE).map_err(fail("poll signals"))?;
         let listeners = listen::listen(addresses, inherited, poll.registry(), FIRST_LISTENER)?;
         let clock = Clock::new();
-        let check = config.check();
-        let settings = Settings {
-            docker_timeout: config.docker_timeout,
-            docker_grace: config.docker_grace,
-            resync: config.resync,
-            policy: config.policy,
-            docker_health: config.docker_health,
-            min_uptime: config.min_uptime,
-            apps: config.apps.clone(),
-            // The others are for probes.
-            watchers: config.max_clients / limits::WATCHERS_SHARE,
-            check: check.is_some().then(|| CheckSettings {
-                interval: config.check_interval,
-                timeout: config.check_timeout,
-                fall: config.check_fall,
-                rise: config.check_rise,
-                fail: config.check_fail.clone(),
-            }),
-        };
-        let words = Words {
-            docker: config.docker_host.to_string(),
-            docker_timeout: config.docker_timeout,
-            check,
-            check_timeout: config.check_timeout,
-            prefix: config.prefix.clone(),
-            hide_command: config.hide_command,
-        };
         Ok(Self {
             poll,
             signals,
@@ -137,7 +114,7 @@ impl Server {
             later: Vec::new(),
             turn: 0,
             flights: Vec::new(),
-            engine: Engine::new(settings, seed, clock.now(), clock.unix()),
+            engine: Engine::new(config.settings(), seed, clock.now(), clock.unix()),
             drains: Folder::new(config.drain_dir.clone()),
             // Before anybody is told anything.
             drains_at: clock.now(),
@@ -152,8 +129,8 @@ impl Server {
             traffic: Traffic::default(),
             said_full: None,
             supervisor: None,
+            words: Words::of(&config),
             config,
-            words,
         })
     }
 
@@ -429,28 +406,28 @@ impl Server {
             Role::Docker(flight, exchange) => {
                 let (flight, now) = (*flight, self.clock.now());
                 let tell = |told| self.engine.docker_told(flight, &told, now);
-                let outcome = match peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::DOCKER_SHARE, tell) {
-                    Ok(Round::Waits) => return,
-                    Ok(Round::More) => return self.postpone(id),
-                    Ok(Round::Over(outcome)) => outcome,
-                    Err(error) => Err(peer::fault(&error)),
-                };
-                self.close_flight(flight);
-                self.engine.docker_said(flight, outcome, now);
+                let round = peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::DOCKER_SHARE, tell);
+                self.flown(id, flight, round, Engine::docker_said);
             }
             Role::Check(flight, exchange) => {
                 let (flight, now) = (*flight, self.clock.now());
                 let tell = |status| self.engine.check_told(flight, status, now);
-                let outcome = match peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::CHECK_SHARE, tell) {
-                    Ok(Round::Waits) => return,
-                    Ok(Round::More) => return self.postpone(id),
-                    Ok(Round::Over(outcome)) => outcome,
-                    Err(error) => Err(peer::check_fault(&error)),
-                };
-                self.close_flight(flight);
-                self.engine.check_said(flight, outcome, now);
+                let round = peer::exchange(&mut peer.socket, &mut **exchange, &mut self.scratch, limits::CHECK_SHARE, tell);
+                self.flown(id, flight, round, Engine::check_said);
             }
         }
+    }
+
+    /// A question or a check has had a round, and may have come to its end.
+    fn flown<T, F: From<Lost>>(&mut self, id: Id, flight: FlightId, round: io::Result<Round<Result<T, F>>>, said: Said<T, F>) {
+        let outcome = match round {
+            Ok(Round::Waits) => return,
+            Ok(Round::More) => return self.postpone(id),
+            Ok(Round::Over(outcome)) => outcome,
+            Err(error) => Err(peer::lost(&error).into()),
+        };
+        self.close_flight(flight);
+        said(&mut self.engine, flight, outcome, self.clock.now());
     }
 
     /// It has had its share of this turn, and is not put on the list before the next.

@@ -142,7 +142,7 @@ pub const CHUNK_LINE_BYTES: u16 = 4 * 1024;
 pub const LIST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Containers in a list. Ten times what has been heard of on one host; a list of the least of them would else be a hundred
-/// times larger in memory than on the wire.
+/// times larger in memory than on the wire. A further name of a container counts as one more, since it answers to each.
 /// Answer: 503 `docker-error`. Counter: `docker_limits_met_total{limit="size"}`.
 pub const CONTAINERS: usize = 20_000;
 

@@ -323,6 +323,10 @@ pub const ROUND_ACCEPTS: usize = 64;
 /// Before `accept` is tried again after it found no descriptor or no memory, unless somebody leaves earlier.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A turn that begins so much later than it was to begin at the latest: until then this process, or its machine, stood still. No turn of its
+/// own takes so long.
+pub const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// Between two log lines about the same limit, however often it is hit in between.
 pub const LOG_PAUSE: Duration = Duration::from_mins(1);
 

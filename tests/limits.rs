@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use container_healthcheck::limits;
 use support::{
-    Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, container, each, eventually, is_there, labelled, list, program_under, run, send_list,
+    Answer, Client, Daemon, FakeDocker, Folder, Gate, PREFIX, container, each, eventually, is_there, labelled, list, program_under, run,
+    send_list,
 };
 
 /// What the daemon promises about `P/health` under stress is a second; the rest is for a busy machine.

@@ -45,7 +45,12 @@ pub struct Exchange {
 enum Answer {
     None,
     /// With how many names there are in it beyond the first of each container.
-    List { reader: container::Reader, containers: Vec<Container>, more_names: usize, podman: Option<ApiVersion> },
+    List {
+        reader: container::Reader,
+        containers: Vec<Container>,
+        more_names: usize,
+        podman: Option<ApiVersion>,
+    },
     Events(event::Reader),
     Refusal(Refusal),
 }

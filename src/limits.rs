@@ -154,6 +154,15 @@ pub const CONTAINER_BYTES: usize = 1024 * 1024;
 /// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
 pub const EVENT_BYTES: usize = 1024 * 1024;
 
+/// Bytes of the id and the name in it. They are kept, and an id has 64; names are seldom longer.
+/// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
+pub const EVENT_NAME_BYTES: usize = 512;
+
+/// Containers of which events alone have told. They are kept until a list of all says what they are, which a Docker that tells of ever more
+/// may never send.
+/// Answer: a further one is passed over, and all containers are listed anew. Counter: `docker_limits_met_total{limit="size"}`.
+pub const UNLISTED: usize = 20_000;
+
 /// For a list of containers, where earlier ones have taken long. A Docker that hung once and came back must not be given ever
 /// more time to hang.
 /// Answer: 503 `docker-timeout`. Counter: `docker_limits_met_total{limit="time"}`.

@@ -175,7 +175,7 @@ pub struct Counts {
     pub failed: u64,
     /// Questions that met their deadline.
     pub met_time: u64,
-    /// Lists that were too large.
+    /// Lists that were too large, and events of too many containers.
     pub met_size: u64,
     /// Times that the stream of events was asked for.
     pub streams: u64,

@@ -308,6 +308,10 @@ impl Engine {
                 count(&mut self.counts.events_too_long);
                 self.list_anew(now);
             }
+            Line::Event(event) if !self.view.has_room_for(&event.id) => {
+                count(&mut self.counts.met_size);
+                self.list_anew(now);
+            }
             Line::Event(event) => {
                 self.last_event = Some((event.at, now));
                 // A rename takes it from one app and gives it to another.
@@ -600,6 +604,31 @@ mod tests {
             }
             assert_eq!(reason(&mut engine), None);
         }
+    }
+
+    #[test]
+    fn events_alone_make_no_more_containers_than_there_may_be() {
+        let now = Instant::now();
+        let (mut engine, stream) = live(Settings::plain(), now, Duration::from_hours(500_000));
+        let created = |number: usize| {
+            let id = format!("{number:05}").into();
+            Told::Line(Line::Event(Event { id, name: "app".into(), what: What::Created, at: number as u64 }))
+        };
+        let most = limits::CONTAINERS + limits::UNLISTED;
+        for number in 0..most {
+            engine.docker_told(stream, &created(number), now);
+        }
+        assert_eq!((engine.containers(), engine.counts.met_size), (most, 0));
+        engine.resync_at = now + Duration::from_hours(1);
+        engine.docker_told(stream, &created(most), now);
+        assert_eq!((engine.containers(), engine.counts.met_size, engine.resync_at), (most, 1, now));
+        // One that is known is no further one.
+        engine.docker_told(stream, &Told::Line(Line::Event(Event { what: What::Started, ..event(&created(7)) })), now);
+        assert_eq!((engine.containers(), engine.counts.met_size), (most, 1));
+    }
+
+    fn event(told: &Told) -> Event {
+        if let Told::Line(Line::Event(event)) = told { event.clone() } else { panic!("{told:?}") }
     }
 
     #[test]

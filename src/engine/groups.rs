@@ -283,7 +283,7 @@ mod tests {
             ("app-1", "web", "_own", &[]),
         ];
         for (names, service, app, wants) in cases {
-            let container = Container { texts: Texts::of(&Parts { names, service, app, ..Parts::default() }), ..Container::default() };
+            let container = Container { texts: Texts::of(&Parts { app, service, names, ..Parts::default() }), ..Container::default() };
             let found: Vec<_> = answers_to(&container).map(|(_, name)| std::str::from_utf8(name).unwrap()).collect();
             assert_eq!(found, *wants, "{names} {service} {app}");
         }

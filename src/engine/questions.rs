@@ -542,13 +542,12 @@ mod tests {
         let mut engine = Engine::new(settings, 1, now, unix);
         let mut stream = None;
         while let Some(action) = engine.next_action(now) {
-            match action {
-                Action::Ask(flight, Question::Events { .. }, _) => {
-                    stream = Some(flight);
-                    engine.docker_told(flight, &Told::Opened, now);
-                }
-                Action::Ask(flight, ..) => engine.docker_said(flight, Ok(none()), now),
-                _ => {}
+            let Action::Ask(flight, question, _) = action else { continue };
+            if matches!(question, Question::Events { .. }) {
+                stream = Some(flight);
+                engine.docker_told(flight, &Told::Opened, now);
+            } else {
+                engine.docker_said(flight, Ok(none()), now);
             }
         }
         assert_eq!(engine.trust(now), Trust::Live);
@@ -560,30 +559,31 @@ mod tests {
         Told::Line(Line::Event(Event { id: "a".into(), name: "app".into(), what: What::Started, at: nanoseconds(at) }))
     }
 
+    /// Unix time when the tests begin, in milliseconds.
+    const UNIX: u64 = 1_800_000_000_000;
+
     #[test]
     fn a_start_that_is_replayed_counts_from_when_it_was() {
         let start = Instant::now();
-        let unix = Duration::from_hours(500_000);
-        let after = Duration::from_millis;
-        // how long ago it was by Docker's clock, what the clock says by then, and for how long it is to be reported as starting
-        let cases = [
-            (after(0), unix, after(3000)),
-            (after(1200), unix, after(1800)),
-            (after(3000), unix, after(0)),
-            (after(40_000), unix, after(0)),
+        let milliseconds = Duration::from_millis;
+        // when Docker says it was, what our clock says by then, and for how long it is to be reported as starting
+        let cases: [(u64, u64, u64); 7] = [
+            (UNIX, UNIX, 3000),
+            (UNIX - 1200, UNIX, 1800),
+            (UNIX - 3000, UNIX, 0),
+            (UNIX - 40_000, UNIX, 0),
             // Docker's clock goes before ours: it was now
-            (after(0), unix - after(500), after(3000)),
-            // the clock has been set, Docker's too
-            (after(1200), unix - Duration::from_hours(400_000), after(1800)),
-            (after(1200), unix + Duration::from_hours(400_000), after(1800)),
+            (UNIX + 500, UNIX, 3000),
+            // both clocks have just been set
+            (UNIX / 1000 - 1200, UNIX / 1000, 1800),
+            (UNIX * 2 - 1200, UNIX * 2, 1800),
         ];
-        for (ago, clock, young) in cases {
-            let settings = Settings { min_uptime: after(3000), ..Settings::plain() };
-            let (mut engine, stream) = live(settings, start, unix);
-            let now = start + after(100);
-            engine.clock_is(clock, now);
-            let told = if clock < unix && unix - clock < after(1000) { unix } else { clock };
-            engine.docker_told(stream, &started(told - ago), now);
+        for (at, unix, young) in cases {
+            let settings = Settings { min_uptime: milliseconds(3000), ..Settings::plain() };
+            let (mut engine, stream) = live(settings, start, milliseconds(UNIX));
+            let now = start + milliseconds(100);
+            engine.clock_is(milliseconds(unix), now);
+            engine.docker_told(stream, &started(milliseconds(at)), now);
             let app = AppName::parse(b"app").unwrap();
             let reason = |engine: &mut Engine| match engine.verdict(&app).map(|verdict| &verdict.answer) {
                 Some(Answer::Down(reason, _)) => Some(*reason),
@@ -598,9 +598,9 @@ mod tests {
                     engine.docker_said(flight, Ok(Listed { containers: vec![container], ..none() }), now);
                 }
             }
-            for (at, is_young) in [(young.saturating_sub(after(1)), !young.is_zero()), (young, false)] {
-                engine.due(now + at);
-                assert_eq!(reason(&mut engine) == Some(Reason::Starting), is_young, "{ago:?} {clock:?} after {at:?}");
+            for (after, is_young) in [(young.saturating_sub(1), young > 0), (young, false)] {
+                engine.due(now + milliseconds(after));
+                assert_eq!(reason(&mut engine) == Some(Reason::Starting), is_young, "{at} {unix} after {after}");
             }
             assert_eq!(reason(&mut engine), None);
         }
@@ -634,16 +634,21 @@ mod tests {
     #[test]
     fn events_are_never_asked_for_from_the_future() {
         let start = Instant::now();
-        let unix = Duration::from_hours(500_000);
-        let second = Duration::from_secs(1);
-        // how far the clock is set, and from when on events are asked for ten seconds after the last one
-        for (by, since) in [(0, 0), (3600, 0), (-1, 0), (-3600, 8 - 3600), (-1_700_000_000, 8 - 1_700_000_000)] {
-            let set = |at: Duration, by: i64| if by < 0 { at - second * by.unsigned_abs() as u32 } else { at + second * by as u32 };
-            let (mut engine, stream) = live(Settings::plain(), start, unix);
-            engine.docker_told(stream, &started(unix), start);
-            let now = start + 10 * second;
-            engine.clock_is(set(unix + 10 * second, by), now);
-            assert_eq!(engine.replay_from(now), Some(nanoseconds(set(unix, since))), "{by}");
+        let milliseconds = Duration::from_millis;
+        // what the clock says ten seconds after the last event, and from when on events are asked for then
+        for (unix, since) in [
+            (UNIX + 10_000, UNIX),
+            (UNIX + 3_600_000, UNIX),
+            (UNIX + 9000, UNIX),
+            (UNIX - 3_600_000, UNIX - 3_602_000),
+            (UNIX / 1000, UNIX / 1000 - 2000),
+            (0, 0),
+        ] {
+            let (mut engine, stream) = live(Settings::plain(), start, milliseconds(UNIX));
+            engine.docker_told(stream, &started(milliseconds(UNIX)), start);
+            let now = start + milliseconds(10_000);
+            engine.clock_is(milliseconds(unix), now);
+            assert_eq!(engine.replay_from(now), Some(nanoseconds(milliseconds(since))), "{unix}");
         }
     }
 

@@ -239,7 +239,9 @@ impl Checks {
         let old = records.iter().filter(|(_, record)| is_old(record) && !planted(Plant::KeepAResultOverAStandstill));
         let old: Vec<usize> = old.map(|(slot, _)| slot).collect();
         let unwanted = old.iter().filter_map(|&slot| self.turned(slot, false)).collect();
-        old.into_iter().for_each(|slot| self.remove(slot));
+        for slot in old {
+            self.remove(slot);
+        }
         unwanted
     }
 
@@ -586,8 +588,8 @@ mod tests {
     #[test]
     fn over_a_standstill_old_results_are_forgotten_and_checks_on_their_way_have_longer() {
         let now = Instant::now();
-        let nanosecond = Duration::from_nanos(1);
-        for (stood, is_old) in [(limits::ASKED_ABOUT - nanosecond, false), (limits::ASKED_ABOUT, true)] {
+        let a_moment_less = limits::ASKED_ABOUT.saturating_sub(Duration::from_nanos(1));
+        for (stood, is_old) in [(a_moment_less, false), (limits::ASKED_ABOUT, true)] {
             let mut checks = checks(2, 1, now);
             // A first one has its result, and is checked again; for that of a second one somebody waits.
             checks.asked(&app(0), true, now);

@@ -142,7 +142,7 @@ pub const CHUNK_LINE_BYTES: u16 = 4 * 1024;
 pub const LIST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Containers in a list. Ten times what has been heard of on one host; a list of the least of them would else be a hundred
-/// times larger in memory than on the wire.
+/// times larger in memory than on the wire. A further name of a container counts as one more, since it answers to each.
 /// Answer: 503 `docker-error`. Counter: `docker_limits_met_total{limit="size"}`.
 pub const CONTAINERS: usize = 20_000;
 
@@ -153,6 +153,15 @@ pub const CONTAINER_BYTES: usize = 1024 * 1024;
 /// Bytes of one event. It has all labels of its container in it.
 /// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
 pub const EVENT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of the id and the name in it. They are kept, and an id has 64; names are seldom longer.
+/// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
+pub const EVENT_NAME_BYTES: usize = 512;
+
+/// Containers of which events alone have told. They are kept until a list of all says what they are, which a Docker that tells of ever more
+/// may never send.
+/// Answer: a further one is passed over, and all containers are listed anew. Counter: `docker_limits_met_total{limit="size"}`.
+pub const UNLISTED: usize = 20_000;
 
 /// For a list of containers, where earlier ones have taken long. A Docker that hung once and came back must not be given ever
 /// more time to hang.
@@ -330,6 +339,10 @@ pub const ROUND_ACCEPTS: usize = 64;
 
 /// Before `accept` is tried again after it found no descriptor or no memory, unless somebody leaves earlier.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A turn that begins so much later than it was to begin at the latest: until then this process, or its machine, stood still. No turn of its
+/// own takes so long.
+pub const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Between two log lines about the same limit, however often it is hit in between.
 pub const LOG_PAUSE: Duration = Duration::from_mins(1);

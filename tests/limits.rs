@@ -14,7 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use container_healthcheck::limits;
-use support::{Answer, Client, Daemon, FakeDocker, Folder, PREFIX, each, eventually, is_there, list, program_under, run};
+use support::{
+    Answer, Client, Daemon, FakeDocker, Folder, PREFIX, container, each, eventually, is_there, labelled, list, program_under, run,
+};
 
 /// What the daemon promises about `P/health` under stress is a second; the rest is for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -241,6 +243,61 @@ fn what_all_clients_leave_unread_is_bounded_and_small_answers_are_not_held_up_by
     drop(clients);
     eventually("there is room again", || verdict().0 == 200);
     assert!(daemon.counter("http_limits_met_total{limit=\"unsent_in_all\"}") > 0);
+}
+
+/// As many containers as a list may have, in as many bytes, and as many long names in them as cost the most: each container answers to three.
+fn greatest_list() -> Vec<String> {
+    let bytes = limits::LIST_BYTES / limits::CONTAINERS - 2;
+    let fill = |mark: &str, number, length| format!("{mark}{number:05}{}", "x".repeat(length - mark.len() - 5));
+    (0..limits::CONTAINERS)
+        .map(|number| {
+            let service = fill("service", number, limits::APP_BYTES);
+            let label = format!(r#""com.docker.compose.service":"{service}""#);
+            let container = labelled(&(fill("name", number, limits::APP_BYTES - 2) + "-1"), "running", "Up 5 days", &label);
+            container.replace("sh /build/builder", &"x".repeat("sh /build/builder".len() + bytes - container.len()))
+        })
+        .collect()
+}
+
+#[test]
+fn it_lives_within_the_memory_that_its_unit_gives_it() {
+    const CLIENTS: usize = 400;
+    if !is_there("prlimit") {
+        return;
+    }
+    let _ = rlimit::increase_nofile_limit(4 * CLIENTS as u64);
+    let unit = std::fs::read_to_string(support::fleet::packaged("container-healthcheck.service")).unwrap();
+    let most = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")?.strip_suffix('M')).unwrap();
+    // An allocation beyond it fails, and that would be the end of the process. Addresses are more than what is used of them.
+    let limit = format!("--as={}", most.parse::<u64>().unwrap() << 20);
+    let many = (0..2000).map(|number| container(&format!("app{number}"), "running", "Up 5 days")).collect();
+    each(&[many, greatest_list()], |containers| {
+        let docker = FakeDocker::listing(format!("[{}]", containers.join(",")));
+        docker.open_stream();
+        let folder = Folder::new();
+        let socket = folder.join("socket");
+        let args = ["-docker-timeout", "20s", "-resync", "1h", "-bind", &format!("unix:{}", socket.display())];
+        let daemon = Daemon::start_as(program_under(&["prlimit", &limit]), &docker.path(), &args);
+        daemon.is("live");
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::unix(&socket)).collect();
+        for client in &mut clients {
+            client.send(&[get("/apps"), get("/metrics"), get("/status")].concat().repeat(limits::PIPELINE / 3));
+        }
+        let apps = || daemon.get(&format!("{PREFIX}/apps"));
+        eventually("too much is unread", || apps().verdict() == (503, 503, "busy".into()));
+        // All are listed once more meanwhile, and when the next list is asked for, this one has landed.
+        for _ in 0..2 {
+            let lists = docker.requests().len();
+            docker.send_line(&"x".repeat(limits::EVENT_BYTES + 1));
+            eventually("another list", || docker.requests().len() > lists);
+            assert_alive(&daemon);
+        }
+        assert_eq!(apps().verdict(), (503, 503, "busy".into()), "too much is still unread");
+        drop(clients);
+        eventually("there is room again", || apps().status == 200);
+        assert_eq!(apps().json()["message"]["apps"].as_object().unwrap().len(), containers.len());
+        assert_eq!(daemon.counter("docker_failures_total"), 0);
+    });
 }
 
 #[test]

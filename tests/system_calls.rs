@@ -355,14 +355,51 @@ fn a_docker_that_answered_while_it_was_stopped_is_not_late_and_nor_is_a_client()
 
 #[test]
 fn a_live_view_that_was_stopped_for_long_is_live() {
-    // A question that it had no time to send before it was stopped is late when it goes on, for which there is the grace.
-    let args = ["-docker-timeout", "300ms", "-docker-grace", "1h", "-resync", "200ms", "-idle-timeout", "300ms"];
+    let args = ["-docker-timeout", "1s", "-docker-grace", "0s", "-resync", "200ms", "-idle-timeout", "300ms"];
     let (_docker, daemon) = live(vec![container("app", "running", "Up 1 second")], &args);
     for _ in 0..3 {
         daemon.freeze();
-        pass(Duration::from_millis(700));
+        pass(Duration::from_millis(2200));
         daemon.signal("CONT");
         assert_eq!(daemon.app("app").status, 200);
         daemon.is("live");
     }
+    assert!(!daemon.log().contains("docker lost"), "{}", daemon.log());
+}
+
+#[test]
+fn a_docker_that_has_not_answered_by_the_time_it_goes_on_has_as_long_as_it_had() {
+    let up = support::list(&[("app", "running", "Up 1 second")]);
+    let docker = FakeDocker::listing(up.clone());
+    let daemon = Daemon::start(&docker.path(), &["-docker-timeout", "3s", "-docker-grace", "0s"]);
+    eventually("it is up", || daemon.app("app").status == 200);
+    let gate = docker.hold_back(up);
+    let asked = docker.requests().len();
+    let mut client = daemon.connect();
+    ask_all(std::slice::from_mut(&mut client), "app");
+    eventually("Docker is asked", || docker.requests().len() == asked + 1);
+    daemon.freeze();
+    pass(Duration::from_secs(4));
+    daemon.signal("CONT");
+    daemon.wait_for_log("stood still for=");
+    gate.open();
+    let answer = client.answer();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(!daemon.log().contains("docker lost"), "{}", daemon.log());
+}
+
+#[test]
+fn after_it_was_stopped_for_long_nobody_is_told_what_was_so_before() {
+    let (docker, daemon) = live(vec![container("app", "running", "Up 1 second")], &["-resync", "2s"]);
+    let mut clients = probes(&daemon, 8);
+    daemon.freeze();
+    // Docker drops events for who does not read.
+    docker.holds(vec![container("app", "exited", "Exited (1) 2 seconds ago")]);
+    ask_all(&mut clients, "app");
+    pass(Duration::from_secs(4));
+    daemon.signal("CONT");
+    for client in &mut clients {
+        assert_eq!(client.answer().verdict(), (503, 12, "exited".to_owned()));
+    }
+    daemon.is("live");
 }

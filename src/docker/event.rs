@@ -55,7 +55,7 @@ pub enum What {
 pub enum Line {
     /// An event of a container.
     Event(Event),
-    /// It was longer than [`limits::EVENT_BYTES`]; what it said is lost.
+    /// It was longer than [`limits::EVENT_BYTES`], or its names than [`limits::EVENT_NAME_BYTES`]; what it said is lost.
     TooLong,
 }
 
@@ -126,6 +126,9 @@ fn read(line: &[u8]) -> Result<Option<Line>, Fault> {
         return Ok(None);
     }
     let Actor { id, attributes: Attributes { name, exit_code } } = actor;
+    if id.len().saturating_add(name.len()) > limits::EVENT_NAME_BYTES {
+        return Ok(Some(Line::TooLong));
+    }
     // It will be part of a question.
     if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Fault::NotEvents);
@@ -327,5 +330,9 @@ mod tests {
             assert_eq!(pieces(&(fits.clone() + &after)), Ok(vec![event(What::Started), event(What::Paused)]));
             assert_eq!(pieces(&(long.clone() + &after)), Ok(vec![Line::TooLong, event(What::Paused)]));
         }
+        let named = |length: usize| docker("start", "", false).replace("a-1", &"a".repeat(length));
+        let most = limits::EVENT_NAME_BYTES - "37f9".len();
+        assert!(matches!(&*lines(&named(most)), [Line::Event(event)] if event.name.len() == most));
+        assert_eq!(lines(&named(most + 1)), [Line::TooLong]);
     }
 }

@@ -44,7 +44,13 @@ pub struct Exchange {
 #[derive(Debug)]
 enum Answer {
     None,
-    List { reader: container::Reader, containers: Vec<Container>, podman: Option<ApiVersion> },
+    /// With how many names there are in it beyond the first of each container.
+    List {
+        reader: container::Reader,
+        containers: Vec<Container>,
+        more_names: usize,
+        podman: Option<ApiVersion>,
+    },
     Events(event::Reader),
     Refusal(Refusal),
 }
@@ -63,7 +69,7 @@ impl Exchange {
 
     fn outcome(&mut self) -> Outcome {
         match std::mem::replace(&mut self.answer, Answer::None) {
-            Answer::List { reader, containers, podman } if reader.is_done() => {
+            Answer::List { reader, containers, podman, .. } if reader.is_done() => {
                 // Docker's words tell where it has no field for it.
                 let is_silent_on_health = podman.is_some() && reader.is_silent_on_health();
                 Ok(Listed { containers, podman, is_silent_on_health })
@@ -121,9 +127,12 @@ impl Answer {
                     tell(Told::Opened);
                 }
             }
-            (Part::Body(bytes), Self::List { reader, containers, .. }) => {
-                reader.feed(bytes, |container| containers.push(container))?;
-                if containers.len() > limits::CONTAINERS {
+            (Part::Body(bytes), Self::List { reader, containers, more_names, .. }) => {
+                reader.feed(bytes, |container| {
+                    *more_names = more_names.saturating_add(container.parts().own_names().count().saturating_sub(1));
+                    containers.push(container);
+                })?;
+                if containers.len().saturating_add(*more_names) > limits::CONTAINERS {
                     return Err(Fault::TooLarge);
                 }
             }
@@ -142,7 +151,7 @@ impl Answer {
             return Self::Events(event::Reader::new());
         }
         let podman = head.field("libpod-api-version").and_then(ApiVersion::parse_podman);
-        Self::List { reader: container::Reader::new(), containers: Vec::new(), podman }
+        Self::List { reader: container::Reader::new(), containers: Vec::new(), more_names: 0, podman }
     }
 }
 
@@ -199,6 +208,16 @@ mod tests {
         for (bytes, want) in cases {
             assert_eq!(however_cut(bytes.as_bytes(), outcome), want, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn each_further_name_counts_as_a_container() {
+        let list = |pairs: usize| {
+            let pair = r#"{"Id":"a","Names":["/a","/b"]}"#;
+            outcome(&[format!("HTTP/1.0 200 OK\r\n\r\n[{}]", vec![pair; pairs].join(",")).as_bytes()])
+        };
+        assert_eq!(list(limits::CONTAINERS / 2).map(|ids| ids.len()), Ok(limits::CONTAINERS / 2));
+        assert_eq!(list(limits::CONTAINERS / 2 + 1), Err(Fault::TooLarge));
     }
 
     #[test]

@@ -34,8 +34,9 @@ fn name(text: &str) -> Option<&str> {
 pub(super) fn answers_to(container: &Container) -> impl Iterator<Item = (By, &[u8])> {
     let parts = container.parts();
     let is_labelled = !parts.app.is_empty();
-    let own = parts.own_names().flat_map(|name| std::iter::once(name).chain(numbered(name).map(|(stem, _)| stem)));
-    let own = own.map(|name| (By::Name, name)).chain(name(parts.service).map(|name| (By::Service, name)));
+    let own = parts.own_names().flat_map(|own| std::iter::once(own).chain(numbered(own).map(|(stem, _)| stem)));
+    // Nobody can ask for what is no name of an app, so it is worth no memory.
+    let own = own.filter_map(name).map(|name| (By::Name, name)).chain(name(parts.service).map(|name| (By::Service, name)));
     let label = name(parts.app).map(|name| (By::Label, name));
     label.into_iter().chain(own.filter(move |_| !is_labelled)).map(|(by, name)| (by, name.as_bytes()))
 }
@@ -259,6 +260,32 @@ impl Groups {
     pub(super) fn tidy(&mut self, name: &[u8]) {
         if self.by_name.get(name).is_some_and(|group| group.members.is_empty() && !group.is_listed()) {
             self.by_name.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::{Parts, Texts};
+    use crate::limits;
+
+    #[test]
+    fn nobody_answers_to_what_is_no_name_of_an_app() {
+        let longest = "x".repeat(limits::APP_BYTES);
+        let longer = format!("{longest}-1");
+        // names, service, label, and what it answers to
+        let cases: &[(&str, &str, &str, &[&str])] = &[
+            ("app-1", "web", "", &["app-1", "app", "web"]),
+            (&longer, &longer, "", &[&longest]),
+            ("_a/b c", "-web", "", &[]),
+            ("app-1", "web", "own", &["own"]),
+            ("app-1", "web", "_own", &[]),
+        ];
+        for (names, service, app, wants) in cases {
+            let container = Container { texts: Texts::of(&Parts { app, service, names, ..Parts::default() }), ..Container::default() };
+            let found: Vec<_> = answers_to(&container).map(|(_, name)| std::str::from_utf8(name).unwrap()).collect();
+            assert_eq!(found, *wants, "{names} {service} {app}");
         }
     }
 }

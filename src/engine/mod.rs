@@ -157,7 +157,7 @@ pub struct Counts {
     pub failed: u64,
     /// Questions that met their deadline.
     pub met_time: u64,
-    /// Lists that were too large.
+    /// Lists that were too large, and events of too many containers.
     pub met_size: u64,
     /// Times that the stream of events was asked for.
     pub streams: u64,
@@ -469,10 +469,29 @@ impl Engine {
 
     // ---- Time.
 
-    /// What Unix time is, which may be set anew at any moment: for drains that end.
+    /// What Unix time is, which may be set anew at any moment: for drains that end, and for what the times of events mean.
     pub fn clock_is(&mut self, unix: Duration, now: Instant) {
         self.clock = (unix, now);
         self.set_drains_end(now);
+    }
+
+    /// For so long until now nothing was done, though there was something to do: the process was stopped, or the whole machine. That is
+    /// no lateness of Docker's or of an app's, so whoever waits for them, and all questions, have that much longer. But the facts are
+    /// as much older, and Docker drops events for who does not read.
+    pub fn stood_still(&mut self, time: Duration, now: Instant) {
+        self.put_off(time);
+        if let Some(checks) = &mut self.checks {
+            self.actions.extend(checks.stood_still(time, now).into_iter().map(Action::Forget));
+        }
+        let queues = [self.list.as_mut().map(|list| &mut list.waiting), Some(&mut self.behind), Some(&mut self.open)];
+        for waiter in queues.into_iter().flatten().flatten() {
+            waiter.due += time;
+        }
+        // A lost event goes unfound for so long, and no longer.
+        if time >= self.settings.resync && !planted(Plant::TrustAfterAStandstill) {
+            self.doubt_all(now);
+            self.has_facts &= time < self.settings.docker_grace || planted(Plant::KeepFactsOverAStandstill);
+        }
     }
 
     fn set_drains_end(&mut self, now: Instant) {
@@ -581,6 +600,10 @@ enum Plant {
     BelieveAnEarlyCheck,
     KeepAResultOverADeath,
     LetTheDrainedWait,
+    TrustAfterAStandstill,
+    KeepFactsOverAStandstill,
+    KeepAResultOverAStandstill,
+    ReplayFromTheFuture,
 }
 
 #[cfg(test)]

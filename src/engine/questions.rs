@@ -38,6 +38,8 @@ pub(super) struct Flight {
     id: FlightId,
     asked: Asked,
     pub(super) due: Instant,
+    /// For so long nothing was done since it was asked.
+    stood: Duration,
     /// Its list has come, but says nothing of health: that has been asked for.
     silent: Option<Listed>,
 }
@@ -162,8 +164,9 @@ impl Engine {
     fn landed(&mut self, list: List, Listed { containers, podman, .. }: Listed, now: Instant) {
         self.podman = podman;
         self.view.landed(containers, &list.flight.asked);
-        self.has_facts = true;
-        let took = now.saturating_duration_since(list.flight.asked.at);
+        let is_whole = list.flight.asked.tick > self.missed;
+        self.has_facts |= is_whole;
+        let took = now.saturating_duration_since(list.flight.asked.at).saturating_sub(list.flight.stood);
         self.longest = self.longest.max(took);
         self.took = took;
         count(&mut self.counts.lists_landed);
@@ -171,7 +174,6 @@ impl Engine {
         let is_blind = matches!(self.stream, Stream::Closed(_) | Stream::Opening(..));
         let rest = if is_blind && !self.watch.is_empty() { self.watched_rest() } else { self.settings.resync };
         let rest = rest.max(took.saturating_mul(limits::LIST_REST));
-        let is_whole = list.flight.asked.tick > self.missed;
         self.resync_at = if is_whole { now + rest } else { now };
         self.reached(now);
         if let Stream::Open { since, caught_up, .. } = &mut self.stream
@@ -307,6 +309,10 @@ impl Engine {
                 count(&mut self.counts.events_too_long);
                 self.list_anew(now);
             }
+            Line::Event(event) if !self.view.has_room_for(&event.id) => {
+                count(&mut self.counts.met_size);
+                self.list_anew(now);
+            }
             Line::Event(event) => {
                 self.last_event = Some((event.at, now));
                 // A rename takes it from one app and gives it to another.
@@ -337,6 +343,38 @@ impl Engine {
         self.resync_at = now;
     }
 
+    /// The questions on their way have so much longer.
+    pub(super) fn put_off(&mut self, time: Duration) {
+        let flights = [self.list.as_mut().map(|list| &mut list.flight), self.look.as_mut().map(|look| &mut look.flight)];
+        for flight in flights.into_iter().flatten() {
+            flight.due += time;
+            flight.stood = flight.stood.saturating_add(time);
+        }
+        if let Stream::Opening(_, due) = &mut self.stream {
+            *due += time;
+        }
+    }
+
+    /// Events may have been lost: until a list has landed that is asked for from now on, the view is as good as blind.
+    pub(super) fn doubt_all(&mut self, now: Instant) {
+        self.list_anew(now);
+        if let Stream::Open { since, caught_up, .. } = &mut self.stream {
+            (*since, *caught_up) = (self.missed, false);
+        }
+        self.open_need_a_list();
+    }
+
+    /// Probes that waited for the answer to an open question need a list now.
+    fn open_need_a_list(&mut self) {
+        let (mut behind, mut open) = (std::mem::take(&mut self.behind), std::mem::take(&mut self.open));
+        while let (Some(one), Some(other)) = (behind.front(), open.front()) {
+            let first = if other.due < one.due { &mut open } else { &mut behind };
+            self.behind.extend(first.pop_front());
+        }
+        self.behind.append(&mut behind);
+        self.behind.append(&mut open);
+    }
+
     /// The stream could not be opened, or has ended.
     fn stream_ended(&mut self, fault: Fault, now: Instant) {
         let was = std::mem::replace(&mut self.stream, Stream::Closed(now));
@@ -347,14 +385,7 @@ impl Engine {
             self.stream_failures = self.stream_failures.saturating_add(1);
             self.stream = Stream::Closed(now + self.contact.growing_pause(self.stream_failures));
         }
-        // Probes that waited for the answer to an open question need a list now.
-        let (mut behind, mut open) = (std::mem::take(&mut self.behind), std::mem::take(&mut self.open));
-        while let (Some(one), Some(other)) = (behind.front(), open.front()) {
-            let first = if other.due < one.due { &mut open } else { &mut behind };
-            self.behind.extend(first.pop_front());
-        }
-        self.behind.append(&mut behind);
-        self.behind.append(&mut open);
+        self.open_need_a_list();
         if fault.is_refusal() {
             return self.lost(&fault, now);
         }
@@ -416,12 +447,12 @@ impl Engine {
         if self.podman.is_some_and(|version| version < ApiVersion::PODMAN_REPLAYS) {
             return None;
         }
-        let replay = limits::REPLAY;
-        if let Some((at, read)) = self.last_event {
-            let beyond = now.saturating_duration_since(read).saturating_sub(replay);
-            return Some(at.saturating_add(nanoseconds(beyond)));
-        }
-        Some(nanoseconds(self.unix(now).saturating_sub(limits::FIRST_REPLAY)))
+        let first = nanoseconds(self.unix(now).saturating_sub(limits::FIRST_REPLAY));
+        let Some((at, read)) = self.last_event else { return Some(first) };
+        let beyond = now.saturating_duration_since(read).saturating_sub(limits::REPLAY);
+        let since = at.saturating_add(nanoseconds(beyond));
+        // When the clock has been set back the last event is of the future, and Podman holds back all that are not.
+        Some(if planted(Plant::ReplayFromTheFuture) { since } else { since.min(first) })
     }
 
     fn ask_about(&mut self, ids: Vec<Box<str>>, now: Instant) {
@@ -444,7 +475,7 @@ impl Engine {
     /// A question that leaves now.
     fn flight(&mut self, due: Instant, now: Instant) -> Flight {
         let asked = Asked { tick: self.view.next_tick(), at: now, comeback: self.comeback };
-        Flight { id: self.next_id(), asked, due, silent: None }
+        Flight { id: self.next_id(), asked, due, stood: Duration::ZERO, silent: None }
     }
 
     pub(super) fn next_id(&mut self) -> FlightId {
@@ -463,8 +494,10 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::docker::event::{Event, What};
     use crate::docker::exchange::Listed;
-    use crate::engine::Settings;
+    use crate::docker::{Container, Parts, State, Texts};
+    use crate::engine::{Answer, AppName, Reason, Settings};
     use crate::http::response::Broken;
 
     fn none() -> Listed {
@@ -504,6 +537,149 @@ mod tests {
         let often = opened(Duration::from_millis(1));
         assert!((40..60).contains(&often), "{often} times, each with a list of all");
         assert_eq!(opened(limits::STREAM_LIVES), 60, "one that has lived is opened again at once");
+    }
+
+    /// An engine whose view of an empty Docker is live, and its stream.
+    fn live(settings: Settings, now: Instant, unix: Duration) -> (Engine, FlightId) {
+        let mut engine = Engine::new(settings, 1, now, unix);
+        let mut stream = None;
+        while let Some(action) = engine.next_action(now) {
+            let Action::Ask(flight, question, _) = action else { continue };
+            if matches!(question, Question::Events { .. }) {
+                stream = Some(flight);
+                engine.docker_told(flight, &Told::Opened, now);
+            } else {
+                engine.docker_said(flight, Ok(none()), now);
+            }
+        }
+        assert_eq!(engine.trust(now), Trust::Live);
+        (engine, stream.unwrap())
+    }
+
+    /// That the container `a` of the app of that name was started then, in Unix time.
+    fn started(at: Duration) -> Told {
+        Told::Line(Line::Event(Event { id: "a".into(), name: "app".into(), what: What::Started, at: nanoseconds(at) }))
+    }
+
+    /// Unix time when the tests begin, in milliseconds.
+    const UNIX: u64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_start_that_is_replayed_counts_from_when_it_was() {
+        let start = Instant::now();
+        let milliseconds = Duration::from_millis;
+        // when Docker says it was, what our clock says by then, and for how long it is to be reported as starting
+        let cases: [(u64, u64, u64); 7] = [
+            (UNIX, UNIX, 3000),
+            (UNIX - 1200, UNIX, 1800),
+            (UNIX - 3000, UNIX, 0),
+            (UNIX - 40_000, UNIX, 0),
+            // Docker's clock goes before ours: it was now
+            (UNIX + 500, UNIX, 3000),
+            // both clocks have just been set
+            (UNIX / 1000 - 1200, UNIX / 1000, 1800),
+            (UNIX * 2 - 1200, UNIX * 2, 1800),
+        ];
+        for (at, unix, young) in cases {
+            let settings = Settings { min_uptime: milliseconds(3000), ..Config::default().settings() };
+            let (mut engine, stream) = live(settings, start, milliseconds(UNIX));
+            let now = start + milliseconds(100);
+            engine.clock_is(milliseconds(unix), now);
+            engine.docker_told(stream, &started(milliseconds(at)), now);
+            let app = AppName::parse(b"app").unwrap();
+            let reason = |engine: &mut Engine| match engine.verdict(&app).map(|verdict| &verdict.answer) {
+                Some(Answer::Down(reason, _)) => Some(*reason),
+                Some(Answer::Up(_)) => None,
+                other => panic!("{other:?}"),
+            };
+            // What it is, a list says.
+            while let Some(action) = engine.next_action(now) {
+                if let Action::Ask(flight, ..) = action {
+                    let parts = Parts { id: "a", names: "app", image: "image", status: "Up 1 second", ports: "[]", ..Parts::default() };
+                    let container = Container { texts: Texts::of(&parts), state: State::Running, ..Container::default() };
+                    engine.docker_said(flight, Ok(Listed { containers: vec![container], ..none() }), now);
+                }
+            }
+            for (after, is_young) in [(young.saturating_sub(1), young > 0), (young, false)] {
+                engine.due(now + milliseconds(after));
+                assert_eq!(reason(&mut engine) == Some(Reason::Starting), is_young, "{at} {unix} after {after}");
+            }
+            assert_eq!(reason(&mut engine), None);
+        }
+    }
+
+    #[test]
+    fn events_alone_make_no_more_containers_than_there_may_be() {
+        let now = Instant::now();
+        let (mut engine, stream) = live(Config::default().settings(), now, Duration::from_hours(500_000));
+        let created = |number: usize| {
+            let id = format!("{number:05}").into();
+            Told::Line(Line::Event(Event { id, name: "app".into(), what: What::Created, at: number as u64 }))
+        };
+        let most = limits::CONTAINERS + limits::UNLISTED;
+        for number in 0..most {
+            engine.docker_told(stream, &created(number), now);
+        }
+        assert_eq!((engine.containers(), engine.counts.met_size), (most, 0));
+        engine.resync_at = now + Duration::from_hours(1);
+        engine.docker_told(stream, &created(most), now);
+        assert_eq!((engine.containers(), engine.counts.met_size, engine.resync_at), (most, 1, now));
+        // One that is known is no further one.
+        engine.docker_told(stream, &Told::Line(Line::Event(Event { what: What::Started, ..event(&created(7)) })), now);
+        assert_eq!((engine.containers(), engine.counts.met_size), (most, 1));
+    }
+
+    fn event(told: &Told) -> Event {
+        if let Told::Line(Line::Event(event)) = told { event.clone() } else { panic!("{told:?}") }
+    }
+
+    #[test]
+    fn events_are_never_asked_for_from_the_future() {
+        let start = Instant::now();
+        let milliseconds = Duration::from_millis;
+        // what the clock says ten seconds after the last event, and from when on events are asked for then
+        for (unix, since) in [
+            (UNIX + 10_000, UNIX),
+            (UNIX + 3_600_000, UNIX),
+            (UNIX + 9000, UNIX),
+            (UNIX - 3_600_000, UNIX - 3_602_000),
+            (UNIX / 1000, UNIX / 1000 - 2000),
+            (0, 0),
+        ] {
+            let (mut engine, stream) = live(Config::default().settings(), start, milliseconds(UNIX));
+            engine.docker_told(stream, &started(milliseconds(UNIX)), start);
+            let now = start + milliseconds(10_000);
+            engine.clock_is(milliseconds(unix), now);
+            assert_eq!(engine.replay_from(now), Some(nanoseconds(milliseconds(since))), "{unix}");
+        }
+    }
+
+    #[test]
+    fn a_standstill_is_not_the_lateness_of_docker() {
+        let start = Instant::now();
+        let hour = Duration::from_hours(1);
+        let timeout = limits::DOCKER_TIMEOUT;
+        for answers in [true, false] {
+            let mut engine = Engine::new(Config::default().settings(), 1, start, hour);
+            let Some(Action::Ask(flight, ..)) = engine.next_action(start) else { panic!("no question") };
+            let now = start + hour;
+            engine.stood_still(hour, now);
+            engine.due(now);
+            engine.due(now + timeout.saturating_sub(Duration::from_nanos(1)));
+            assert_eq!(engine.counts.failed, 0);
+            if answers {
+                // What it says is of before.
+                engine.docker_said(flight, Ok(none()), now + Duration::from_millis(3));
+                assert_eq!(engine.longest, Duration::from_millis(3));
+                let next = engine.next_action(now + Duration::from_millis(3));
+                assert_eq!(next, Some(Action::DockerFound));
+                let mut asks = std::iter::from_fn(|| engine.next_action(now + Duration::from_millis(3)));
+                assert!(asks.any(|action| matches!(action, Action::Ask(_, Question::All, _))), "no newer list");
+            } else {
+                engine.due(now + timeout);
+                assert_eq!(engine.counts.met_time, 1);
+            }
+        }
     }
 
     #[test]

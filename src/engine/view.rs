@@ -235,6 +235,12 @@ impl View {
         }
     }
 
+    /// Whether an event may tell of that container: of one that is known, or of one more.
+    #[must_use]
+    pub fn has_room_for(&self, id: &str) -> bool {
+        self.entries.len() < limits::CONTAINERS.saturating_add(limits::UNLISTED) || self.known(id).is_some()
+    }
+
     /// An id of which nothing is known: whatever the event says of it, a list has to say the rest.
     fn insert_unknown(&mut self, event: &Event, now: Instant) -> usize {
         let parts = Parts { id: &event.id, names: &event.name, ports: "[]", ..Parts::default() };

@@ -141,6 +141,8 @@ struct Waiter {
     ticket: Ticket,
     app: AppName,
     due: Instant,
+    /// What Docker said of it was stale when it began to wait.
+    stale: bool,
 }
 
 /// All checks.
@@ -210,6 +212,32 @@ impl Checks {
         let Some(record) = self.records.get_mut(slot) else { return (false, forgotten) };
         record.asked = now;
         (up && record.result.is_none(), forgotten)
+    }
+
+    /// For so long nothing was done: checks on their way, and who waits for them, have that much longer. Whoever was to be forgotten by now
+    /// is. Gives the checks that are no longer wanted.
+    pub(super) fn stood_still(&mut self, time: Duration, now: Instant) -> Vec<FlightId> {
+        let Self { flying, records, waiting, by_name, .. } = self;
+        for &slot in &*flying {
+            if let Some(flight) = records.get_mut(slot).and_then(|record| record.flight.as_mut()) {
+                flight.due += time;
+            }
+        }
+        for waiter in waiting {
+            waiter.due += time;
+            // Somebody asks about it still.
+            if let Some(record) = by_name.get(waiter.app.as_bytes()).and_then(|&slot| records.get_mut(slot)) {
+                record.asked = now;
+            }
+        }
+        let is_old = |record: &Record| now.saturating_duration_since(record.asked) >= limits::ASKED_ABOUT;
+        let old = records.iter().filter(|(_, record)| is_old(record) && !planted(Plant::KeepAResultOverAStandstill));
+        let old: Vec<usize> = old.map(|(slot, _)| slot).collect();
+        let unwanted = old.iter().filter_map(|&slot| self.turned(slot, false)).collect();
+        for slot in old {
+            self.remove(slot);
+        }
+        unwanted
     }
 
     fn insert(&mut self, app: &AppName, now: Instant) -> usize {
@@ -403,6 +431,8 @@ mod tests {
     #![expect(clippy::disallowed_methods, reason = "a test has to start at some instant")]
 
     use super::*;
+    use crate::engine::Path;
+    use crate::slots::Id;
 
     const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -554,6 +584,34 @@ mod tests {
         assert_eq!(at, now + limits::ASKED_ABOUT);
         assert!(checks.records.is_empty() && checks.by_name.is_empty() && checks.wakes.is_empty());
         assert_eq!(checks.asked(&app(0), true, at), (true, None), "its next probe is a first one again");
+    }
+
+    #[test]
+    fn over_a_standstill_old_results_are_forgotten_and_checks_on_their_way_have_longer() {
+        let now = Instant::now();
+        let a_moment_less = limits::ASKED_ABOUT.saturating_sub(Duration::from_nanos(1));
+        for (stood, is_old) in [(a_moment_less, false), (limits::ASKED_ABOUT, true)] {
+            let mut checks = checks(2, 1, now);
+            // A first one has its result, and is checked again; for that of a second one somebody waits.
+            checks.asked(&app(0), true, now);
+            checks.asked(&app(1), true, now);
+            send(&mut checks, now);
+            checks.decided(0, Ok(())).unwrap();
+            checks.waiting.push_back(Waiter {
+                ticket: Ticket { connection: Id::from_usize(Id::FIRST), number: 0, path: Path::App },
+                app: app(1),
+                due: now,
+                stale: false,
+            });
+            while checks.next_changed().is_some() {}
+            let later = now + stood;
+            assert_eq!(checks.stood_still(stood, later), if is_old { vec![FlightId(0)] } else { vec![] });
+            assert_eq!(checks.next_changed(), is_old.then_some(app(0)));
+            assert_eq!(checks.flying(FlightId(1)), Some(1));
+            assert!(checks.flying.iter().all(|&slot| checks.records[slot].flight.as_ref().unwrap().due == later + Duration::from_secs(3)));
+            assert_eq!(checks.waiting[0].due, later);
+            assert_eq!(checks.asked(&app(0), true, later), (is_old, None), "{stood:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Engine {
             Some(checks) if waits => {
                 if may_wait && has_room {
                     let due = now + checks.settings.timeout;
-                    return checks.waiting.push_back(Waiter { ticket, app: *app, due });
+                    return checks.waiting.push_back(Waiter { ticket, app: *app, due, stale });
                 }
                 count(&mut self.counts.busy);
                 Action::Answer(ticket, Answer::Busy)
@@ -83,7 +83,8 @@ impl Engine {
     fn tell_now(&mut self, waiter: &Waiter, now: Instant) {
         let action = match (self.trust(now), self.contact.last()) {
             (Trust::Down, Some(Err(fault))) => Action::Answer(waiter.ticket, Answer::Unknown(fault.clone())),
-            (trust, _) => Action::Verdict(waiter.ticket, waiter.app, trust == Trust::Stale),
+            // Docker may have been reached again meanwhile, but only a live view has had a list since.
+            (trust, _) => Action::Verdict(waiter.ticket, waiter.app, trust == Trust::Stale || waiter.stale && trust != Trust::Live),
         };
         self.actions.push_back(action);
     }

@@ -1,10 +1,13 @@
 //! The engine against dice, a virtual clock, a Docker that misbehaves, and a model that knows the truth.
 //!
 //! The Docker of this world is late; after a death, a pause and an unpause its lists lie for as long as was measured on Docker
-//! 20.10; it loses events, hangs, and goes away and comes back, with its containers or without. What is checked:
+//! 20.10; it loses events, hangs, and goes away and comes back, with its containers or without. The process stands still for seconds or
+//! hours, and the clock is set back and forth. What is checked:
 //!
 //! - whoever asked is answered exactly once, in time, about the app they asked for;
 //! - whoever is told "up" is told so by facts that no event read before contradicts;
+//! - after a standstill in which events may have been lost, nobody who comes is told anything of an app before it was listed again, unless it
+//!   is called stale, and nothing that is older than the grace;
 //! - whoever asks about a drained app is told that and nothing else;
 //! - all apps together are told of as each of them is, the index of that changes exactly when it does, and whoever waits for that is told
 //!   once, and not before;
@@ -39,6 +42,7 @@ mod calm;
 mod docker;
 mod overview;
 mod promises;
+mod time;
 mod truth;
 
 use truth::Truth;
@@ -104,8 +108,17 @@ struct Probe {
     ticket: Ticket,
     app: usize,
     came: Instant,
+    /// The process has stood still for so long since.
+    stood: Duration,
     /// How far the view was trusted then.
     trust: Trust,
+}
+
+impl Probe {
+    /// When it would have come, had the process not stood still.
+    fn began(&self) -> Instant {
+        self.came + self.stood
+    }
 }
 
 /// A question that Docker has.
@@ -113,6 +126,7 @@ struct Asked {
     flight: FlightId,
     question: Question,
     at: Instant,
+    stood: Duration,
     order: u64,
     versioned: bool,
     /// What a list would say at the moment when it was asked for.
@@ -157,6 +171,11 @@ struct World<'a> {
     dice: Dice<'a>,
     start: Instant,
     now: Instant,
+    /// Unix time when the world began, as the clock has it now, in nanoseconds.
+    epoch: u64,
+    /// The process stood still until then, for so long that events may have been lost, and that nothing may stand any more, or not. No
+    /// list of all that was asked for since has landed.
+    stood: Option<(Instant, Duration)>,
     engine: Engine,
     slots: Slots<()>,
     probes: Vec<Probe>,
@@ -212,6 +231,7 @@ struct Survey {
     ticket: Ticket,
     query: Query,
     came: Instant,
+    stood: Duration,
 }
 
 impl<'a> World<'a> {
@@ -240,6 +260,8 @@ impl<'a> World<'a> {
             dice,
             start: now,
             now,
+            epoch: EPOCH,
+            stood: None,
             engine: Engine::new(settings, 7, now, Duration::from_nanos(EPOCH)),
             slots: Slots::new(),
             probes: Vec::new(),
@@ -273,11 +295,11 @@ impl<'a> World<'a> {
     }
 
     fn unix(&self) -> u64 {
-        EPOCH + (self.now - self.start).as_nanos() as u64
+        self.epoch + (self.now - self.start).as_nanos() as u64
     }
 
     fn step(&mut self) {
-        match self.dice.throw(38) {
+        match self.dice.throw(40) {
             0..=4 => self.pass_time(),
             5..=10 => self.probe_any(),
             11..=16 => self.change(),
@@ -288,6 +310,8 @@ impl<'a> World<'a> {
             30 => self.a_late_answer_comes(),
             31..=34 => self.a_check_goes_on(),
             35 | 36 => self.survey(),
+            37 => self.stand_still(),
+            38 => self.set_clock(),
             _ => self.ask_something_else(),
         }
         self.turn();
@@ -295,12 +319,16 @@ impl<'a> World<'a> {
 
     fn turn(&mut self) {
         self.checks_end();
-        self.remember();
         self.engine.due(self.now);
+        self.act_on_all();
+        self.check();
+    }
+
+    fn act_on_all(&mut self) {
+        self.remember();
         while let Some(action) = self.engine.next_action(self.now) {
             self.act(action);
         }
-        self.check();
         self.check_overview();
     }
 
@@ -333,7 +361,7 @@ impl<'a> World<'a> {
 
     fn probe(&mut self, app: usize) {
         let ticket = self.ticket();
-        self.probes.push(Probe { ticket, app, came: self.now, trust: self.engine.trust(self.now) });
+        self.probes.push(Probe { ticket, app, came: self.now, stood: Duration::ZERO, trust: self.engine.trust(self.now) });
         self.engine.asked(ticket, Route::App(name(app)), true, self.now);
     }
 
@@ -343,7 +371,7 @@ impl<'a> World<'a> {
         let index = [None, Some(self.engine.index()), Some(self.engine.index() - 1)][self.dice.throw(3) as usize];
         let require = if self.dice.throw(4) == 0 { vec![name(0)] } else { Vec::new() };
         let query = Query { require, index, wait: Duration::from_secs(self.dice.throw(3) * 20), page: false };
-        self.surveys.push(Survey { ticket, query: query.clone(), came: self.now });
+        self.surveys.push(Survey { ticket, query: query.clone(), came: self.now, stood: Duration::ZERO });
         self.engine.asked(ticket, Route::Apps(Box::new(query)), true, self.now);
     }
 
@@ -378,6 +406,10 @@ impl<'a> World<'a> {
         if self.drains.remove(name).is_none() {
             self.drains.insert(name, (self.dice.throw(4) > 0).then_some(until));
         }
+        self.look_at_drains();
+    }
+
+    fn look_at_drains(&mut self) {
         let drain = |until: &Option<u64>| Drain { until: *until, ..Drain::default() };
         let drains = self.drains.iter().map(|(name, until)| (Box::from(*name), drain(until))).collect();
         self.engine.drains_are(drains, self.now);
@@ -452,6 +484,10 @@ mod tests {
             Plant::BelieveAnEarlyCheck,
             Plant::KeepAResultOverADeath,
             Plant::LetTheDrainedWait,
+            Plant::TrustAfterAStandstill,
+            Plant::KeepFactsOverAStandstill,
+            Plant::KeepAResultOverAStandstill,
+            Plant::ReplayFromTheFuture,
         ];
         for plant in plants {
             PLANTED.set(Some(plant));

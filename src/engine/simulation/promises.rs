@@ -13,10 +13,20 @@ impl World<'_> {
             }
             Action::Ask(flight, question, version) => {
                 assert!(self.rest.is_none_or(|rest| rest <= self.now), "Docker is not left alone after it was found gone");
+                if let Question::Events { since: Some(since) } = question {
+                    assert!(since <= self.unix(), "events would be missed");
+                }
                 let about = if let Question::About(ids) = &question { Some(ids.as_slice()) } else { None };
                 self.order += 1;
-                let asked =
-                    Asked { flight, at: self.now, order: self.order, versioned: version.is_some(), then: self.list(about), question };
+                let asked = Asked {
+                    flight,
+                    at: self.now,
+                    stood: Duration::ZERO,
+                    order: self.order,
+                    versioned: version.is_some(),
+                    then: self.list(about),
+                    question,
+                };
                 if self.mood == Mood::Gone {
                     self.say(&asked, Err(Fault::Lost(Lost::NoSocket)));
                 } else {
@@ -38,12 +48,13 @@ impl World<'_> {
                 self.forget_results();
             }
             Action::Forget(flight) => {
-                let known = self.asked.iter().position(|asked| asked.flight == flight).map(|at| self.asked.remove(at));
-                let is_stream = known.as_ref().is_some_and(|asked| matches!(asked.question, Question::Events { .. }));
-                self.forgotten.extend(known);
-                if !is_stream {
+                // A check may have ended before it was forgotten.
+                let Some(at) = self.asked.iter().position(|asked| asked.flight == flight) else { return };
+                let asked = self.asked.remove(at);
+                if !matches!(asked.question, Question::Events { .. }) {
                     self.found_gone(&Fault::Late);
                 }
+                self.forgotten.push(asked);
             }
             Action::Apps(ticket, _) => self.surveyed(ticket),
             Action::Metrics(_) => panic!("nobody asked for them"),
@@ -57,8 +68,8 @@ impl World<'_> {
     pub(super) fn told(&mut self, ticket: Ticket, answer: &Answer, stale: bool) {
         let at = self.probes.iter().position(|probe| probe.ticket == ticket);
         let probe = self.probes.remove(at.expect("an answer to nobody, or a second one"));
-        let due = self.now == probe.came + TIMEOUT;
-        assert!(self.now <= probe.came + self.patience(), "late");
+        let due = self.now == probe.began() + TIMEOUT;
+        assert!(self.now <= probe.began() + self.patience(), "late");
         self.answers += 1;
         let is_drained = self.is_drained(APPS[probe.app]) || self.is_drained("all");
         assert_eq!(is_drained, matches!(answer, Answer::Drained(_)), "{answer:?}");
@@ -68,14 +79,20 @@ impl World<'_> {
         let trust = self.engine.trust(self.now);
         // Who may not wait any longer is told what is known before Docker is found gone.
         let in_grace = trust == Trust::Stale || due && stale && matches!(trust, Trust::Live | Trust::Blind);
+        // Who waited for a check had its facts before Docker was reached again.
+        let in_grace = in_grace || stale && trust == Trust::Blind && !self.checked.is_empty();
         assert_eq!(stale, in_grace && !matches!(answer, Answer::Unknown(_)), "{answer:?}");
+        let is_known = !matches!(answer, Answer::Unknown(_));
+        if let Some((until, time)) = self.stood.filter(|(until, _)| is_known && probe.came >= *until) {
+            assert!(stale && time < GRACE, "told {answer:?}, older than a standstill of {time:?} until {:?} ago", self.now - until);
+        }
         match answer {
             Answer::Unknown(Fault::Late) if due && !self.engine.has_facts => {}
             Answer::Unknown(_) => assert!(trust == Trust::Down, "what is known is not told: {answer:?} while {trust:?}"),
             Answer::Checking(_) => {
                 // An app that goes down and comes up within one turn ends the wait too.
                 let turmoil = self.last_line == Some(self.now);
-                assert!(turmoil || self.now >= probe.came + CHECK_TIMEOUT, "a first probe does not wait for its check");
+                assert!(turmoil || self.now >= probe.began() + CHECK_TIMEOUT, "a first probe does not wait for its check");
             }
             Answer::CheckFailed(failed) => {
                 let checked = &self.checked[probe.app];
@@ -157,11 +174,11 @@ impl World<'_> {
         let deadline = self.engine.next_deadline(self.now).expect("the engine always has something due");
         assert!(deadline > self.now, "the loop would spin");
         for asked in &self.asked {
-            assert!(self.now < asked.at + limits::LONGEST_LIST, "a question without an end");
+            assert!(self.now < asked.at + asked.stood + limits::LONGEST_LIST, "a question without an end");
         }
         for probe in &self.probes {
-            assert!(self.now < probe.came + self.patience(), "a probe is forgotten");
-            assert!(deadline <= probe.came + self.patience(), "the loop would sleep over a probe");
+            assert!(self.now < probe.began() + self.patience(), "a probe is forgotten");
+            assert!(deadline <= probe.began() + self.patience(), "the loop would sleep over a probe");
         }
         if self.asked.is_empty() {
             assert!(deadline <= self.now + limits::LONGEST_LIST * limits::LIST_REST, "Docker would never be asked again");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wait until somebody is ready or due
-//! read the clock                                 -- the only reading; each second, look at the folder of drains
+//! read the clock                                 -- the only reading: has this process stood still? each second, look at the folder of drains
 //! each event: remember readiness, put the peer on the list; Docker in front, so that its events are read before all else
 //! work off the list and the engine's actions:
 //!     a round with each peer of the list: write what is unsent, read what may be read, feed, ask
@@ -155,7 +155,8 @@ impl Server {
         self.work();
         self.report();
         while !self.is_done() {
-            let mut patience = self.patience();
+            let (before, wanted) = (self.clock.now(), self.patience());
+            let mut patience = wanted;
             while let Err(error) = self.poll.poll(&mut events, Some(patience)) {
                 if error.kind() != ErrorKind::Interrupted {
                     return Err(error);
@@ -164,6 +165,7 @@ impl Server {
                 patience = Duration::ZERO;
             }
             self.clock.read();
+            self.note_time(before + wanted);
             self.turn = self.turn.wrapping_add(1);
             for event in &events {
                 match event.token().0 {
@@ -194,6 +196,17 @@ impl Server {
         }
         info!("stopped clients={}", self.traffic.clients);
         Ok(())
+    }
+
+    /// The engine is told what time it is, when this turn was to begin at the latest, and what the time in between means.
+    fn note_time(&mut self, latest: Instant) {
+        let now = self.clock.now();
+        self.engine.clock_is(self.clock.unix(), now);
+        let stood = now.saturating_duration_since(latest);
+        if stood >= limits::STANDSTILL {
+            warn!("stood still for={}", humantime::format_duration(Duration::from_secs(stood.as_secs())));
+            self.engine.stood_still(stood, now);
+        }
     }
 
     /// How long to wait for an event.
@@ -279,15 +292,14 @@ impl Server {
         self.listeners.clear();
     }
 
-    /// Each second, and what Unix time is by then.
+    /// Each second.
     fn look_at_drains(&mut self) {
-        let (now, unix) = (self.clock.now(), self.clock.unix());
+        let now = self.clock.now();
         if now < self.drains_at {
             return;
         }
         self.drains_at = now + limits::DRAIN_PAUSE;
-        self.engine.clock_is(unix, now);
-        if let Some(drains) = self.drains.look(unix.as_secs()) {
+        if let Some(drains) = self.drains.look(self.clock.unix().as_secs()) {
             self.engine.drains_are(drains, now);
         }
     }

@@ -88,15 +88,18 @@ mod tests {
         // The engine itself says when to look.
         for after in [0, 749_999_999, 750_000_000, 1_749_999_999, 1_750_000_000].map(Duration::from_nanos) {
             let at = now + after;
+            // As each turn begins.
+            engine.clock_is(Duration::from_millis(99_250) + after, at);
             engine.due(at);
             while engine.next_action(at).is_some() {}
             let row = engine.rows().first().map(|(_, standing)| standing.row.fault == Some(Reason::Drained));
             let own = engine.drains.of(&app, engine.unix(at).as_secs()).map(|drained| drained.app.is_some());
-            states.push((row, own, engine.drains_end.map(|end| end - now)));
+            states.push((row, own, engine.drains_end(at).map(|end| end - now)));
         }
         let (first, second) = (Some(Duration::from_millis(750)), Some(Duration::from_millis(1750)));
         let drained = |own| (Some(true), Some(own), if own { first } else { second });
         assert_eq!(states, [drained(true), drained(true), drained(false), drained(false), (Some(false), None, None)]);
+        engine.clock_is(Duration::from_millis(99_250), now);
         assert!(matches!(engine.readiness(now + Duration::from_millis(1749)), Answer::Drained(_)));
         assert!(!matches!(engine.readiness(now + Duration::from_millis(1750)), Answer::Drained(_)));
     }

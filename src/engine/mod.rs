@@ -258,8 +258,8 @@ pub struct Engine {
     stops: bool,
     /// The last list took so long.
     took: Duration,
-    /// When the first of the drains is over that are not yet.
-    drains_end: Option<Instant>,
+    /// The second of Unix time in which the first of the drains is over that are not yet.
+    drains_end: Option<u64>,
     /// How far the view was trusted, and Docker's fault if it was down, when stock was last taken.
     stock: (Trust, Option<Reason>),
     flights: u64,
@@ -443,7 +443,7 @@ impl Engine {
     /// These are the drains from now on. Who waits is told at once.
     pub fn drains_are(&mut self, drains: Drains, now: Instant) {
         self.drains = drains;
-        self.set_drains_end(now);
+        self.set_drains_end(self.unix(now).as_secs());
         self.view.groups.touch_all();
         if planted(Plant::LetTheDrainedWait) {
             return;
@@ -471,8 +471,11 @@ impl Engine {
 
     /// What Unix time is, which may be set anew at any moment: for drains that end, and for what the times of events mean.
     pub fn clock_is(&mut self, unix: Duration, now: Instant) {
-        self.clock = (unix, now);
-        self.set_drains_end(now);
+        let (before, _) = std::mem::replace(&mut self.clock, (unix, now));
+        // What was over may not be over yet.
+        if unix < before {
+            self.set_drains_end(unix.as_secs());
+        }
     }
 
     /// For so long until now nothing was done, though there was something to do: the process was stopped, or the whole machine. That is
@@ -494,9 +497,13 @@ impl Engine {
         }
     }
 
-    fn set_drains_end(&mut self, now: Instant) {
-        let unix = self.unix(now);
-        self.drains_end = self.drains.next_end(unix.as_secs()).map(|end| now + Duration::from_secs(end).saturating_sub(unix));
+    fn set_drains_end(&mut self, unix: u64) {
+        self.drains_end = self.drains.next_end(unix);
+    }
+
+    /// When that is, by the present clock.
+    fn drains_end(&self, now: Instant) -> Option<Instant> {
+        self.drains_end.map(|end| now + Duration::from_secs(end).saturating_sub(self.unix(now)))
     }
 
     /// Does what is due.
@@ -523,9 +530,9 @@ impl Engine {
             }
         }
         self.view.grow_up(now);
-        if self.drains_end.is_some_and(|end| end <= now) {
+        if self.drains_end(now).is_some_and(|end| end <= now) {
             self.view.groups.touch_all();
-            self.set_drains_end(now);
+            self.set_drains_end(self.unix(now).as_secs());
         }
         if self.watch.next_due().is_some_and(|due| due <= now) {
             self.take_stock(now);
@@ -568,7 +575,7 @@ impl Engine {
         let queues = [waiting, Some(&self.behind), Some(&self.open)].into_iter().flatten().filter_map(first);
         let grace = self.gone_since.map(|since| since + self.settings.docker_grace).filter(|over| *over > now);
         let check = self.checks.as_ref().and_then(Checks::next_deadline);
-        let others = [self.next_question(now), check, self.watch.next_due(), self.view.next_grown(), self.drains_end, grace];
+        let others = [self.next_question(now), check, self.watch.next_due(), self.view.next_grown(), self.drains_end(now), grace];
         queues.chain(others.into_iter().flatten()).min()
     }
 

@@ -22,8 +22,9 @@ impl World<'_> {
         let (index, trust) = (self.engine.index(), self.engine.trust(self.now));
         let rows: Vec<(String, Row)> = self.engine.rows().into_iter().map(|(name, standing)| (name.to_owned(), standing.row)).collect();
         let is_same = self.overview.1 == trust && self.overview.2 == rows;
-        // Within one turn a check can end and its app be forgotten, which is two changes.
-        if !is_same || self.checked.is_empty() {
+        // Within one turn a check can end and its app be forgotten: two changes that leave all as it was, where one would be a lie.
+        let is_undone = !self.checked.is_empty() && index > self.overview.0 + 1;
+        if !is_same || !is_undone {
             assert_eq!(self.overview.0 == index, is_same, "{:?} and then {:?}", self.overview, (index, trust, &rows));
         }
         self.overview = (index, trust, rows.clone());

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use support::{
-    Client, Daemon, FakeDocker, Folder, PREFIX, container, each, eventually, live, program, program_under, read_head, run, skipped,
+    Client, Daemon, FakeDocker, Folder, Gate, PREFIX, container, each, eventually, live, program, program_under, read_head, run, skipped,
 };
 
 /// strace, which makes the calls of a daemon fail until it is dropped.
@@ -323,6 +323,17 @@ fn what_happened_while_it_was_stopped_is_known_to_all_who_asked_meanwhile() {
     }
 }
 
+/// Stops the daemon with a probe that waits for this list, which is given once the gate is open.
+fn freeze_while_docker_is_asked(docker: &FakeDocker, daemon: &Daemon, list: String) -> (Client, Gate) {
+    let gate = docker.hold_back(list);
+    let asked = docker.requests().len();
+    let mut client = daemon.connect();
+    ask_all(std::slice::from_mut(&mut client), "app");
+    eventually("Docker is asked", || docker.requests().len() == asked + 1);
+    daemon.freeze();
+    (client, gate)
+}
+
 #[test]
 fn a_docker_that_answered_while_it_was_stopped_is_not_late_and_nor_is_a_client() {
     let list = support::list(&[("app", "running", "Up 1 second")]);
@@ -332,12 +343,7 @@ fn a_docker_that_answered_while_it_was_stopped_is_not_late_and_nor_is_a_client()
     eventually("it is up", || daemon.app("app").status == 200);
     daemon.is("blind");
     let mut clients = probes(&daemon, MANY);
-    let gate = docker.hold_back(list);
-    let asked = docker.requests().len();
-    let mut first = daemon.connect();
-    ask_all(std::slice::from_mut(&mut first), "app");
-    eventually("Docker is asked", || docker.requests().len() == asked + 1);
-    daemon.freeze();
+    let (mut first, gate) = freeze_while_docker_is_asked(&docker, &daemon, list);
     for client in &mut clients {
         client.send(&format!("GET {PREFIX}/health HTTP/1.1\r\nHost: h\r\n\r\n"));
     }
@@ -373,12 +379,7 @@ fn a_docker_that_has_not_answered_by_the_time_it_goes_on_has_as_long_as_it_had()
     let docker = FakeDocker::listing(up.clone());
     let daemon = Daemon::start(&docker.path(), &["-docker-timeout", "3s", "-docker-grace", "0s"]);
     eventually("it is up", || daemon.app("app").status == 200);
-    let gate = docker.hold_back(up);
-    let asked = docker.requests().len();
-    let mut client = daemon.connect();
-    ask_all(std::slice::from_mut(&mut client), "app");
-    eventually("Docker is asked", || docker.requests().len() == asked + 1);
-    daemon.freeze();
+    let (mut client, gate) = freeze_while_docker_is_asked(&docker, &daemon, up);
     pass(Duration::from_secs(4));
     daemon.signal("CONT");
     daemon.wait_for_log("stood still for=");

@@ -30,6 +30,7 @@ mod memory;
 mod probes;
 mod program;
 mod rivals;
+mod runner;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::host::{self, QUIET};
-use super::probes::median;
+use super::runner::median;
 use super::support::eventually;
 use super::table::{Table, time};
 

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::host::{self, QUIET, processor_time};
-use super::probes::median;
+use super::runner::median;
 use super::support::{Daemon, FakeDocker};
 use super::table::{Table, grouped, time};
 

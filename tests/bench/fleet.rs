@@ -6,14 +6,30 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::host;
+use super::runner::{self, Runner};
 use super::support::fleet::{Host, Nginx, has, has_lua, snippet};
-use super::support::{eventually, free_port, patience};
+use super::support::{eventually, free_port};
 use super::table::{Table, grouped, time};
 
-/// Of each, there and back through all ways.
-const ROUNDS: usize = 8;
+/// Many: one round beside another differs by several hundredths.
+const ROUNDS: usize = 96;
 const DEATHS: usize = 10;
 const LAST: Duration = Duration::from_millis(50);
+
+const CONNECTIONS: usize = 32;
+
+/// The ways to the hosts, each on a port of the upper Nginx of its own.
+const NAMES: [&str; 9] = [
+    "plain proxy_pass",
+    "the same with the server in a variable, without Lua",
+    "the same with a rewrite_by_lua that takes turns",
+    "route()",
+    "a plain keep-alive upstream",
+    "the same with a balancer_by_lua that does nothing",
+    "the same with an access_by_lua, too, that does nothing",
+    "balance()",
+    "the old README's script",
+];
 
 /// The least that a choice in Lua can be: the next one of the servers.
 const TURNS: &str = r"
@@ -44,66 +60,28 @@ const SCRIPT: &str = r#"
     end
 "#;
 
-/// One way to the hosts, on a port of the upper Nginx of its own.
-struct Way {
-    name: &'static str,
-    address: SocketAddr,
-    seen: Vec<Seen>,
-}
-
-/// What wrk has seen.
-#[derive(Clone, Copy)]
-struct Seen {
-    per_second: f64,
-    late: Duration,
-    /// The processor time of the upper Nginx for one request.
-    cost: Duration,
-}
-
-impl Seen {
-    /// The mean of both.
-    fn and(self, other: Self) -> Self {
-        Self {
-            per_second: f64::midpoint(self.per_second, other.per_second),
-            late: (self.late + other.late) / 2,
-            cost: (self.cost + other.cost) / 2,
-        }
-    }
-}
-
 pub fn measure(table: &mut Table) {
     if !has_lua() || !has("wrk", "-v") {
         return table.lacks("a fleet", "no nginx with Lua, or no wrk here", "");
     }
     let hosts = [2, 3, 4].map(|number| Host::start(number, &["a", "quiet"]));
     let servers = hosts.each_ref().map(|host| host.address);
-    let mut ways = [
-        "plain proxy_pass",
-        "the same with a rewrite_by_lua that takes turns",
-        "route()",
-        "a plain keep-alive upstream",
-        "the same with a balancer_by_lua that does nothing",
-        "the same with an access_by_lua, too, that does nothing",
-        "balance()",
-        "the old README's script",
-    ]
-    .map(|name| Way { name, address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())), seen: Vec::new() });
-    let http = conf(servers, &ways);
-    let upper = host::elsewhere(|| Nginx::start(ways[0].address, 1, &http));
+    let addresses = NAMES.map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+    let http = conf(servers, &addresses);
+    let upper = host::elsewhere(|| Nginx::start(addresses[0], 1, &http));
     for server in servers {
         eventually("all is known", || upper.log().contains(&format!("{server} is live")));
     }
     let worker = upper.workers()[0];
-    for _ in 0..ROUNDS {
-        // Each leaves some thousand closed connections behind, among which the next one has to find its ports.
-        let there: Vec<_> = ways.iter().map(|way| wrk(way.address, worker)).collect();
-        let back: Vec<_> = ways.iter().rev().map(|way| wrk(way.address, worker)).collect();
-        for ((way, there), back) in ways.iter_mut().zip(there).zip(back.into_iter().rev()) {
-            way.seen.push(there.and(back));
-        }
+    let each = NAMES.into_iter().zip(addresses);
+    let mut ways: Vec<_> = each.map(|(name, address)| Runner::new(name, worker, address, "/o/quiet/", CONNECTIONS)).collect();
+    for number in 0..ROUNDS {
+        runner::round(number, ways.iter_mut());
     }
-    let [plain, turns, route, kept, lua, more_lua, balance, script] = &ways;
+    let [plain, by_variable, turns, route, kept, lua, more_lua, balance, script] = &ways[..] else { unreachable!() };
     compare(table, plain, None, 0.0);
+    // What Nginx itself takes for a server that is chosen anew each time.
+    compare(table, by_variable, Some(plain), 0.0);
     // What any choice in Lua costs, whatever it knows.
     compare(table, turns, Some(plain), 0.0);
     compare(table, route, Some(plain), 0.95);
@@ -114,16 +92,16 @@ pub fn measure(table: &mut Table) {
     compare(table, balance, Some(kept), 0.90);
     compare(table, script, Some(plain), 0.0);
 
-    let (last, failed, of) = deaths(&hosts, route.address);
+    let (last, failed, of) = deaths(&hosts, addresses[3]);
     let what = format!("a dead app is last asked for by route(), after Docker's event, worst of {DEATHS} under load");
     table.add(&what, format!("{}; {failed} of {} requests failed", time(last), grouped(of.into())), "50 ms", last <= LAST);
-    let (last, failed, of) = deaths(&hosts, balance.address);
+    let (last, failed, of) = deaths(&hosts, addresses[7]);
     let what = format!("GETs that failed by balance(), with {DEATHS} deaths under load");
     let measured = format!("{failed} of {}; last asked for after {}", grouped(of.into()), time(last));
     table.add(&what, measured, "0", failed == 0);
 }
 
-fn conf(servers: [SocketAddr; 3], ways: &[Way; 8]) -> String {
+fn conf(servers: [SocketAddr; 3], ways: &[SocketAddr; 9]) -> String {
     let list = |each: fn(SocketAddr) -> String| servers.map(each).join(" ");
     let addresses = list(|server| format!("\"{server}\","));
     let quoted = format!("servers = {{ [\"*\"] = {{ {addresses} }} }},");
@@ -144,6 +122,7 @@ fn conf(servers: [SocketAddr; 3], ways: &[Way; 8]) -> String {
     let by_script = |script: &str| snippet("openresty/location-route.conf", &[("require(\"container_healthcheck\").route()", script)]);
     let locations = [
         "location ~ ^/o/([^/]+) { set $app $1; proxy_pass http://plain; proxy_connect_timeout 3s; }".to_owned(),
+        "location ~ ^/o/([^/]+) { set $app $1; set $target_up $turn; proxy_pass http://$target_up; proxy_connect_timeout 3s; }".to_owned(),
         by_script(&TURNS.replace("SERVERS", &addresses)),
         snippet("openresty/location-route.conf", &[]),
         by("", "kept"),
@@ -152,30 +131,24 @@ fn conf(servers: [SocketAddr; 3], ways: &[Way; 8]) -> String {
         snippet("openresty/location-balance.conf", &[]),
         by_script(&script),
     ];
-    let each = ways.iter().zip(locations).map(|(way, location)| format!("server {{ listen {};\n{location}\n}}\n", way.address));
+    let each = ways.iter().zip(locations).map(|(way, location)| format!("server {{ listen {way};\n{location}\n}}\n"));
+    let [one, two, three] = servers;
     format!(
-        "{http}\nupstream plain {{ {upstream} }}\nupstream kept {{ {upstream} keepalive 64; }}\n\
+        "{http}\nsplit_clients $connection_requests $turn {{ 33.3% {one}; 33.3% {two}; * {three}; }}\n\
+         upstream plain {{ {upstream} }}\nupstream kept {{ {upstream} keepalive 64; }}\n\
          upstream idle {{ {upstream} balancer_by_lua_block {{ local _ = 1 }} keepalive 64; }}\n{}",
         each.collect::<String>()
     )
 }
 
-fn compare(table: &mut Table, way: &Way, with: Option<&Way>, budget: f64) {
-    let middle = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let what = format!("users' requests a second, 32 connections: {}", way.name);
-    let late = middle(way.seen.iter().map(|seen| seen.late.as_secs_f64()).collect());
-    let speed = middle(way.seen.iter().map(|seen| seen.per_second).collect());
-    let cost = middle(way.seen.iter().map(|seen| seen.cost.as_secs_f64()).collect());
-    let [late, cost] = [late, cost].map(|seconds| time(Duration::from_secs_f64(seconds)));
-    let figures = format!("{}, 99th percentile {late}, {cost} of CPU of the upper Nginx each", grouped(speed as u64));
+fn compare(table: &mut Table, way: &Runner, with: Option<&Runner>, budget: f64) {
+    let what = format!("users' requests a second, {CONNECTIONS} connections: {}", way.name);
+    let (speed, late, cost) = (way.speed(), time(way.percentile(99)), time(way.cost()));
+    let figures = format!("{speed}, 99th percentile {late}, {cost} of CPU of the upper Nginx each");
     let Some(other) = with else { return table.note(&what, figures, "") };
-    let pairs = || way.seen.iter().zip(&other.seen);
-    let times = middle(pairs().map(|(ours, theirs)| ours.per_second / theirs.per_second).collect());
-    let cpu = middle(pairs().map(|(ours, theirs)| theirs.cost.as_secs_f64() / ours.cost.as_secs_f64()).collect());
-    let figures = format!("{figures}: {times:.2} times {} (by CPU {cpu:.2})", other.name);
+    let [low, times, high] = way.speeds_beside(other);
+    let [_, cpu, _] = other.costs_beside(way);
+    let figures = format!("{figures}: {times:.2} times {} (quartiles {low:.2} and {high:.2}; by CPU {cpu:.2})", other.name);
     if budget > 0.0 {
         table.add(&what, figures, &format!("at least {budget:.2} times"), times >= budget);
     } else {
@@ -195,7 +168,8 @@ fn deaths(hosts: &[Host; 3], address: SocketAddr) -> (Duration, u64, u32) {
         worst = worst.max(host.came_since(died_at, "a").into_iter().max().unwrap_or_default());
         host.revive("a");
     }
-    let (report, _) = read(load);
+    let output = load.wait_with_output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
     let number =
         |before: &str| -> u64 { report.split_once(before).map_or(0, |(_, rest)| rest.split_whitespace().next().unwrap().parse().unwrap()) };
     let of = requests(&report);
@@ -205,38 +179,10 @@ fn deaths(hosts: &[Host; 3], address: SocketAddr) -> (Duration, u64, u32) {
 
 fn start_wrk(address: SocketAddr, app: &str, time: Duration) -> Child {
     let mut wrk = Command::new("wrk");
-    wrk.args(["-t1", "-c32", "--latency", &format!("-d{}s", time.as_secs()), &format!("http://{address}/o/{app}/")]);
+    wrk.args(["-t1", "-c32", &format!("-d{}s", time.as_secs()), &format!("http://{address}/o/{app}/")]);
     wrk.stdout(Stdio::piped()).spawn().unwrap()
-}
-
-/// A second of load through the upper Nginx with that worker.
-fn wrk(address: SocketAddr, worker: u32) -> Seen {
-    let before = host::processor_time(worker);
-    let (report, mut seen) = read(start_wrk(address, "quiet", Duration::from_secs(1)));
-    assert!(!report.contains("Non-2xx"), "{report}");
-    seen.cost = host::processor_time(worker).saturating_sub(before) / requests(&report);
-    seen
 }
 
 fn requests(report: &str) -> u32 {
     report.lines().find_map(|line| line.split_once(" requests in ")).unwrap().0.trim().parse().unwrap()
-}
-
-fn read(wrk: Child) -> (String, Seen) {
-    let output = wrk.wait_with_output().unwrap();
-    let report = String::from_utf8(output.stdout).unwrap();
-    let word = |label: &str| {
-        let line = report.lines().find_map(|line| line.trim().strip_prefix(label)).unwrap_or_else(|| panic!("no {label} in {report}"));
-        line.trim().to_owned()
-    };
-    let late = word("99%");
-    let at = late.find(|end: char| end.is_ascii_alphabetic()).unwrap();
-    let unit = match &late[at..] {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        _ => 1.0,
-    };
-    let late = Duration::from_secs_f64(late[..at].parse::<f64>().unwrap() * unit).min(patience());
-    let seen = Seen { per_second: word("Requests/sec:").parse().unwrap(), late, cost: Duration::ZERO };
-    (report, seen)
 }

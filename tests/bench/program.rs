@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::host;
 use super::load;
-use super::probes::median;
+use super::runner::median;
 use super::support::{PREFIX, free_port, patience, program};
 use super::table::{Table, grouped, time};
 

@@ -110,7 +110,8 @@ impl World<'_> {
                     self.stood.take_if(|(until, _)| asked.at >= *until);
                 }
             }
-            Err(Fault::Lost(Lost::Full)) if asked.question == Question::All => {}
+            // It is tried again, and given up when its time is over.
+            Err(Fault::Lost(Lost::Full)) if asked.question == Question::All => self.full = Some(asked.flight),
             // It may belong to a list, which is tried again, or to a question about some, which is not.
             Err(Fault::Lost(Lost::Full)) if asked.question == Question::Ailing => _ = self.gone_since.get_or_insert(self.now),
             // It is repeated at once, whatever else has failed: Docker has just spoken.

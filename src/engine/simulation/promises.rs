@@ -48,6 +48,9 @@ impl World<'_> {
                 self.forget_results();
             }
             Action::Forget(flight) => {
+                if self.full == Some(flight) {
+                    return self.found_gone(&Fault::Lost(Lost::Full));
+                }
                 // A check may have ended before it was forgotten.
                 let Some(at) = self.asked.iter().position(|asked| asked.flight == flight) else { return };
                 let asked = self.asked.remove(at);

@@ -12,7 +12,7 @@ use super::support::{eventually, free_port};
 use super::table::{Table, grouped, time};
 
 /// Many: one round beside another differs by several hundredths.
-const ROUNDS: usize = 96;
+const ROUNDS: usize = 90;
 const DEATHS: usize = 10;
 const LAST: Duration = Duration::from_millis(50);
 

@@ -72,13 +72,16 @@ impl Runner {
     }
 }
 
-/// One round of each, there and back in turns: each leaves something behind that the next one has to live with.
-pub fn round<'a>(number: usize, runners: impl DoubleEndedIterator<Item = &'a mut Runner>) {
-    if number.is_multiple_of(2) {
-        runners.for_each(Runner::round);
-    } else {
-        runners.rev().for_each(Runner::round);
+/// One round of each. Each leaves something behind that the next one has to live with, so another begins each time, and they go
+/// there and back in turns.
+pub fn round<'a>(number: usize, runners: impl Iterator<Item = &'a mut Runner>) {
+    let mut runners: Vec<_> = runners.collect();
+    let first = number / 2 % runners.len();
+    runners.rotate_left(first);
+    if !number.is_multiple_of(2) {
+        runners.reverse();
     }
+    runners.into_iter().for_each(Runner::round);
 }
 
 pub fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {

@@ -20,6 +20,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -523,6 +524,7 @@ fn whatever_a_host_says_nothing_breaks_and_logs_stay_clean() {
         (String::new(), "is unknown: closed"),
         (format!("{head}{}", good.replace("live", "odd\\n\\u0000\\u202e\\\"%s")), "is odd\\x0A\\x00\\xE2\\x80\\xAE\"%s"),
         (format!("{head}{}", good.replace("\"live\"", "\"down\"")), "is unknown: docker is down"),
+        (format!("{head}{}", good.replace("live", "a list").replace(r#"{"a":{"up":true}}"#, r#"[{"up":true},"a"]"#)), "is a list"),
     ] {
         // A host is asked less and less often while it talks nonsense.
         index += 1;
@@ -546,6 +548,101 @@ fn whatever_a_host_says_nothing_breaks_and_logs_stay_clean() {
     let log = upper.nginx.log();
     assert!(!log.contains('\x1b') && !log.contains("evil") && !log.contains(char::REPLACEMENT_CHARACTER));
     assert_eq!(log.matches("[error]").count(), 0, "{log}");
+}
+
+#[test]
+fn a_daemon_that_has_just_started_and_checks_its_apps_takes_nobody_from_them() {
+    if !has_lua() {
+        return;
+    }
+    let liar = Liar::start(5);
+    let checking = r#"{"a":{"up":false,"reason":"checking"},"b":{"up":true}}"#;
+    liar.tells(1, checking);
+    let upper = Upper::start(1, &format!("servers = {{ [\"*\"] = {{ \"{}\" }} }}, none = \"503\"", liar.address));
+    upper.goes_to("b", &["5"]);
+    upper.goes_to("a", &["5"]);
+    liar.tells(2, r#"{"a":{"up":false,"reason":"exited"}}"#);
+    upper.goes_to("b", &["status 503"]);
+    upper.goes_to("a", &["status 503"]);
+    // A new container of an app that was down is one that was not up before.
+    liar.tells(3, checking);
+    upper.goes_to("b", &["5"]);
+    upper.goes_to("a", &["status 503"]);
+    liar.tells(4, r#"{"a":{"up":true}}"#);
+    upper.goes_to("a", &["5"]);
+    liar.tells(5, checking);
+    upper.goes_to("b", &["5"]);
+    upper.goes_to("a", &["5"]);
+}
+
+/// A host where the app `a` lives until its power is lost: then it says no more, and takes no connections.
+struct Mortal {
+    address: SocketAddr,
+    is_dead: Arc<AtomicBool>,
+    /// It holds a question.
+    holds: Arc<AtomicBool>,
+    queue: Vec<TcpStream>,
+}
+
+impl Mortal {
+    fn start(number: u8) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, number), 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (is_dead, holds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (dead, held) = (Arc::clone(&is_dead), Arc::clone(&holds));
+        // It ends with the tests.
+        thread::spawn(move || {
+            let mut silent = Vec::new();
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                if dead.load(Ordering::Relaxed) {
+                    silent.push(stream);
+                    break;
+                }
+                match read_head(&mut stream) {
+                    Some(head) if head.contains("?index=") => {
+                        held.store(true, Ordering::Relaxed);
+                        silent.push(stream);
+                    }
+                    Some(head) => {
+                        let apps = r#"{"message":{"docker":"live","apps":{"a":{"up":true}}}}"#;
+                        let body = if head.contains("/apps") { apps.to_owned() } else { address.ip().to_string() };
+                        let head = format!("HTTP/1.0 200 OK\r\nX-Index: 1\r\nContent-Length: {}\r\n\r\n", body.len());
+                        let _ = stream.write_all((head + &body).as_bytes());
+                    }
+                    None => {}
+                }
+            }
+            loop {
+                thread::park();
+            }
+        });
+        Self { address, is_dead, holds, queue: Vec::new() }
+    }
+
+    /// As seen from outside: once the queue of those who would connect is full, the kernel answers nobody.
+    fn dies(&mut self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        while let Ok(stream) = TcpStream::connect_timeout(&self.address, Duration::from_secs(1)) {
+            self.queue.push(stream);
+        }
+    }
+}
+
+#[test]
+fn a_host_that_falls_silent_is_noticed_and_meanwhile_keeps_one_user_waiting_by_balance() {
+    if !has_lua() {
+        return;
+    }
+    let (mut mortal, honest) = (Mortal::start(5), Host::start(6, &["a"]));
+    let upper = Upper::start(1, &format!("servers = {{ [\"*\"] = {{ \"{}\", \"{}\" }} }}", mortal.address, honest.address));
+    upper.goes_to("a", &["5", "6"]);
+    eventually("it is asked to say what changes", || mortal.holds.load(Ordering::Relaxed));
+    mortal.dies();
+    let answers: Vec<_> = (0..12).map(|_| upper.visit("/b/a/").status).collect();
+    assert_eq!(answers, [200; 12]);
+    assert!(upper.count_in_log("while connecting to upstream") <= 1, "{}", upper.nginx.log());
+    upper.wait_for_log(&format!("{} is unreachable: timeout", mortal.address));
+    upper.goes_to("a", &["6"]);
 }
 
 #[test]

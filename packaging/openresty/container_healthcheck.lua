@@ -18,6 +18,8 @@ local DEFAULTS = {
 }
 
 local FIRST_PAUSE, LONGEST_PAUSE = 0.02, 10 -- seconds between two tries to reach a host
+local LOOK = 5 -- seconds after which it is looked whether a host that holds an answer back is still there
+local UNREACHED = 10 -- seconds for which balance() leaves an address alone that could not be reached, as `fail_timeout` does elsewhere
 local LONGEST_ANSWER = 8 * 1024 * 1024
 local MOST_CHOICES = 1000
 
@@ -196,7 +198,7 @@ end
 
 -- The names that hosts give to apps; what else stands there is none.
 local function is_app(name)
-    return #name <= 128 and name:find("^%w[%w_.-]*$") ~= nil
+    return type(name) == "string" and #name <= 128 and name:find("^%w[%w_.-]*$") ~= nil
 end
 
 -- nil: nothing was ever heard of that host.
@@ -262,10 +264,15 @@ local function learn(address, words, apps, is_told)
     local now = ngx.now()
     local old = load_host(address)
     local before = old or { up = {}, was_up = {} }
+    local is_first = not old or old.unknown_since == 0
     local host = { words = escape(words), up = {}, was_up = {} }
     if apps then
         for app, standing in pairs(apps) do
-            host.up[app] = type(standing) == "table" and standing.up == true and is_app(app) or nil
+            if type(standing) == "table" and is_app(app) then
+                -- Its containers run, and a daemon that has just started will know more in a moment: what was known stands.
+                local is_open = standing.reason == "checking" and (before.up[app] or is_first)
+                host.up[app] = standing.up == true or is_open or nil
+            end
         end
     else
         -- One of which nothing was ever heard has no verdicts that could stand for a while.
@@ -294,26 +301,47 @@ local function is_over(watched)
     return ngx.worker.exiting() or dict:get("watcher") ~= watched.by
 end
 
+-- A connection; or nil, what is wrong, and no apps if that is known of a host that cannot be reached.
+local function connect(watched)
+    local sock = ngx.socket.tcp()
+    sock:settimeouts(3000, 3000, 1000)
+    local ok, err = sock:connect(watched.host, watched.port)
+    if ok then
+        return sock
+    elseif UNREACHABLE[err] then
+        return nil, "unreachable: " .. err, {}
+    end
+    return nil, err
+end
+
 -- A line that may take some seconds to come. Each second it looks whether this worker is to go, which would wait for it.
 local function read_line(sock, watched, seconds)
     local line = ""
-    for _ = 1, seconds do
+    for second = 1, seconds do
         local rest, err, part = sock:receive("*l")
         line = line .. (rest or part or "")
         if rest then
             return line
         elseif err ~= "timeout" or is_over(watched) then
             return nil, err
+        elseif second % LOOK == 0 then
+            -- A host that has lost its power, or the network before it, is silent as one that waits is. Only a new connection tells.
+            local other, words, none = connect(watched)
+            if other then
+                other:close()
+            elseif none then
+                return nil, words, none
+            end
         end
     end
     return nil, "timeout"
 end
 
--- The index of an answer of HTTP, and its body; or nil and what is wrong.
+-- The index of an answer of HTTP, and its body; or nil and what is wrong, as of `connect`.
 local function read_answer(sock, watched, seconds)
-    local line, err = read_line(sock, watched, seconds)
+    local line, err, none = read_line(sock, watched, seconds)
     if not line then
-        return nil, err
+        return nil, err, none
     elseif not line:find("^HTTP/1%.[01] 200") then
         return nil, line
     end
@@ -348,22 +376,21 @@ end
 -- Asks a host how its apps stand. With an index it answers when that has changed, or `wait` seconds are over. Gives the index of
 -- the answer, how the host stands, and its apps; without an index, what is wrong, and the apps if it is known that there are none.
 local function ask(watched)
-    local sock = ngx.socket.tcp()
-    sock:settimeouts(3000, 3000, 1000)
-    local ok, err = sock:connect(watched.host, watched.port)
-    if not ok then
-        return nil, UNREACHABLE[err] and "unreachable: " .. err or err, UNREACHABLE[err] and {} or nil
+    local sock, wrong, none = connect(watched)
+    if not sock then
+        return nil, wrong, none
     end
     local query = watched.index and ("?index=%s&wait=%d"):format(watched.index, options.wait) or ""
     -- HTTP/1.0: the answer ends with the connection, and is never in chunks.
-    ok, err = sock:send(("GET %s/apps%s HTTP/1.0\r\nHost: %s\r\n\r\n"):format(options.prefix, query, watched.address))
+    local ok, err = sock:send(("GET %s/apps%s HTTP/1.0\r\nHost: %s\r\n\r\n"):format(options.prefix, query, watched.address))
     if not ok then
         return nil, err
     end
-    local index, body = read_answer(sock, watched, (watched.index and options.wait or 0) + 5)
+    local index, body
+    index, body, none = read_answer(sock, watched, (watched.index and options.wait or 0) + 5)
     sock:close()
     if not index then
-        return nil, body
+        return nil, body, none
     end
     local answer, fault = decode(body)
     local message = type(answer) == "table" and answer.message
@@ -587,16 +614,40 @@ local function next_of(tier, tried)
     end
 end
 
+-- The next server, none of those in `tried`; nil if there are no others.
 local function pick(choice, tried)
-    if tried then
-        for _, tier in ipairs(choice) do
-            local server = next_of(tier, tried)
-            if server then
-                return server
-            end
+    for _, tier in ipairs(choice) do
+        local server = next_of(tier, tried)
+        if server then
+            return server
         end
     end
-    return next_of(choice[1])
+end
+
+local unreached, unreached_until = {}, 0 -- by address, until when it is left alone; and the latest of these times
+
+-- The last try of this request has failed. Who could not be connected to would keep the next user waiting for as long, until its
+-- silence is noticed by the worker that watches.
+local function learn_from_try()
+    if ngx.var.upstream_connect_time:find("- : $") then
+        unreached_until = looked_at + UNREACHED
+        unreached[ngx.var.upstream_addr:match("([^ ,]+) : $") or ""] = unreached_until
+    end
+end
+
+-- With the addresses that are left alone.
+local function and_unreached(tried)
+    if looked_at >= unreached_until then
+        return tried
+    end
+    for address, till in pairs(unreached) do
+        if looked_at < till then
+            tried = (tried or " ") .. address .. " "
+        else
+            unreached[address] = nil
+        end
+    end
+    return tried
 end
 
 -- The choice for the app in $app. Where there is none, the request ends here.
@@ -707,10 +758,11 @@ function M.balance()
     if balancer.get_last_failure() then
         -- "10.0.0.1:8010, 10.0.0.2:8010 : ", where the last one is the try that is about to be made.
         tried = " " .. ngx.var.upstream_addr:gsub(",", "") .. " "
+        learn_from_try()
     elseif choice.count > 1 then
         balancer.set_more_tries(choice.count - 1)
     end
-    local server = pick(choice, tried)
+    local server = pick(choice, and_unreached(tried)) or pick(choice, tried) or pick(choice)
     local ok, err = balancer.set_current_peer(server.host, server.port)
     if not ok then
         log(ngx.ERR, server.address, ": ", err)

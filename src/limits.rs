@@ -154,7 +154,7 @@ pub const CONTAINER_BYTES: usize = 1024 * 1024;
 /// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
 pub const EVENT_BYTES: usize = 1024 * 1024;
 
-/// Bytes of the id and the name in it. They are kept, and an id has 64; names are seldom longer.
+/// Bytes of the id, the name, and the labels in it that name an app or a service. They are kept, and an id has 64; names are seldom longer.
 /// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
 pub const EVENT_NAME_BYTES: usize = 512;
 

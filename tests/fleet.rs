@@ -589,25 +589,25 @@ impl Mortal {
         let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, number), 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (is_dead, holds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (dead, held) = (Arc::clone(&is_dead), Arc::clone(&holds));
+        let (dies, asked) = (Arc::clone(&is_dead), Arc::clone(&holds));
         // It ends with the tests.
         thread::spawn(move || {
             let mut silent = Vec::new();
             for mut stream in listener.incoming().map_while(Result::ok) {
-                if dead.load(Ordering::Relaxed) {
+                if dies.load(Ordering::Relaxed) {
                     silent.push(stream);
                     break;
                 }
                 match read_head(&mut stream) {
                     Some(head) if head.contains("?index=") => {
-                        held.store(true, Ordering::Relaxed);
+                        asked.store(true, Ordering::Relaxed);
                         silent.push(stream);
                     }
                     Some(head) => {
                         let apps = r#"{"message":{"docker":"live","apps":{"a":{"up":true}}}}"#;
                         let body = if head.contains("/apps") { apps.to_owned() } else { address.ip().to_string() };
-                        let head = format!("HTTP/1.0 200 OK\r\nX-Index: 1\r\nContent-Length: {}\r\n\r\n", body.len());
-                        let _ = stream.write_all((head + &body).as_bytes());
+                        let start = format!("HTTP/1.0 200 OK\r\nX-Index: 1\r\nContent-Length: {}\r\n\r\n", body.len());
+                        let _ = stream.write_all((start + &body).as_bytes());
                     }
                     None => {}
                 }

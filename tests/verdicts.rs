@@ -235,7 +235,7 @@ impl World {
         // Docker's clock is right, and no two events are of one moment.
         self.events += 1;
         let at = 1_700_000_000_000_000_000 + u64::try_from((self.now - self.start).as_nanos()).unwrap() + self.events;
-        let event = Event { id, name, what, at };
+        let event = Event { id, name, what, at, ..Event::default() };
         self.engine.docker_told(self.stream.unwrap(), &Told::Line(Line::Event(event)), self.now);
         self.turn();
     }

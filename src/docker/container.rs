@@ -268,8 +268,8 @@ struct Listed {
 
 impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Fields { id, names, image, command, status, ports, created, state, health, labels: Labels { app, compose, swarm } } =
-            object(deserializer)?;
+        let Fields { id, names, image, command, status, ports, created, state, health, labels } = object(deserializer)?;
+        let (app, service) = labels.app_and_service();
         let array = ports.as_deref().map(RawValue::get).filter(|ports| ports.starts_with('[') && ports.len() <= limits::PORTS_BYTES);
         let said = Parts {
             id: &id,
@@ -277,8 +277,8 @@ impl<'de> Deserialize<'de> for Listed {
             command: cut(&command),
             status: cut(&status),
             ports: array.unwrap_or("[]"),
-            app: cut(&app),
-            service: cut(if compose.is_empty() { &swarm } else { &compose }),
+            app,
+            service,
             names: &names,
         };
         let runs = state == State::Running;
@@ -349,10 +349,17 @@ impl Object for Structured {
 
 /// `Labels`, of which three are looked at.
 #[derive(Default)]
-struct Labels {
+pub(super) struct Labels {
     app: Box<str>,
     compose: Box<str>,
     swarm: Box<str>,
+}
+
+impl Labels {
+    /// The app that they name, and the service.
+    pub(super) fn app_and_service(&self) -> (&str, &str) {
+        (cut(&self.app), cut(if self.compose.is_empty() { &self.swarm } else { &self.compose }))
+    }
 }
 
 impl Object for Labels {

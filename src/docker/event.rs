@@ -8,17 +8,21 @@
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
 use super::Fault;
-use super::container::{Health, own_name};
+use super::container::{Health, Labels, own_name};
 use super::json::{Object, nested, object, skip, value};
 use crate::limits;
 
 /// What happened to one container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// Its id.
     pub id: Box<str>,
     /// Its name, without the slash; after a rename the new one.
     pub name: Box<str>,
+    /// Its label `container-healthcheck.app`, and its service, as in a list: for who knows no more of it yet.
+    pub app: Box<str>,
+    /// As above.
+    pub service: Box<str>,
     /// What happened.
     pub what: What,
     /// When, in nanoseconds of Unix time by the daemon's clock.
@@ -26,7 +30,7 @@ pub struct Event {
 }
 
 /// What can happen to a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum What {
     /// It was made.
     Created,
@@ -47,6 +51,7 @@ pub enum What {
     /// A command that was run in it has ended: of a Podman that has no better word for it, its HEALTHCHECK. Docker calls it `exec_die`.
     CheckEnded,
     /// Something that changes none of this: `exec_start`, `attach`, `kill`, `stop`, `restart` ...
+    #[default]
     Other,
 }
 
@@ -55,7 +60,7 @@ pub enum What {
 pub enum Line {
     /// An event of a container.
     Event(Event),
-    /// It was longer than [`limits::EVENT_BYTES`], or its names than [`limits::EVENT_NAME_BYTES`]; what it said is lost.
+    /// It was longer than [`limits::EVENT_BYTES`], or what is kept of it than [`limits::EVENT_NAME_BYTES`]; what it said is lost.
     TooLong,
 }
 
@@ -125,15 +130,17 @@ fn read(line: &[u8]) -> Result<Option<Line>, Fault> {
     if &*kind != "container" {
         return Ok(None);
     }
-    let Actor { id, attributes: Attributes { name, exit_code } } = actor;
-    if id.len().saturating_add(name.len()) > limits::EVENT_NAME_BYTES {
+    let Actor { id, attributes: Attributes { name, exit_code, labels } } = actor;
+    let (app, service) = labels.app_and_service();
+    if [&*id, &name, app, service].map(str::len).into_iter().sum::<usize>() > limits::EVENT_NAME_BYTES {
         return Ok(Some(Line::TooLong));
     }
     // It will be part of a question.
     if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Fault::NotEvents);
     }
-    Ok(Some(Line::Event(Event { id, name, what: what(&action, &health, exit_code), at })))
+    let what = what(&action, &health, exit_code);
+    Ok(Some(Line::Event(Event { id, name, app: app.into(), service: service.into(), what, at })))
 }
 
 /// A message of the stream.
@@ -200,11 +207,12 @@ impl Object for Actor {
     }
 }
 
-/// The attributes, among which all labels are: nothing but these two keys may be taken for anything.
+/// The attributes, among which all labels are.
 #[derive(Default)]
 struct Attributes {
     name: Box<str>,
     exit_code: i32,
+    labels: Labels,
 }
 
 impl Object for Attributes {
@@ -212,7 +220,7 @@ impl Object for Attributes {
         match key {
             "name" => self.name = own_name(&value::<Box<str>, A>(map)?).unwrap_or_default().into(),
             "exitCode" => self.exit_code = value::<Box<str>, A>(map)?.parse().unwrap_or_default(),
-            _ => skip(map)?,
+            _ => self.labels.take(key, map)?,
         }
         Ok(())
     }
@@ -237,7 +245,7 @@ mod tests {
     }
 
     fn event(what: What) -> Line {
-        Line::Event(Event { id: "37f9".into(), name: "a-1".into(), what, at: 1_795_378_133_463_202_278 })
+        Line::Event(Event { id: "37f9".into(), name: "a-1".into(), what, at: 1_795_378_133_463_202_278, ..Event::default() })
     }
 
     /// As recorded from dockerd 20.10.24, and as API 1.52 sends it, without what it has dropped.
@@ -246,6 +254,20 @@ mod tests {
         format!(
             r#"{{{dropped}"Type":"container","Action":"{action}","Actor":{{"ID":"37f9","Attributes":{{"image":"busybox:local","name":"a-1"{attributes}}}}},"scope":"local","time":1795378133,"timeNano":1795378133463202278}}"#
         ) + "\n"
+    }
+
+    #[test]
+    fn labels_say_whose_a_container_is() {
+        for (labels, app, service) in [
+            (r#","com.docker.compose.service":"web","x":"y""#, "", "web"),
+            (r#","container-healthcheck.app":"shop","com.docker.swarm.service.name":"task""#, "shop", "task"),
+        ] {
+            let Line::Event(event) = event(What::Created) else { unreachable!() };
+            let want = Event { app: app.into(), service: service.into(), ..event };
+            assert_eq!(lines(&docker("create", labels, true)), [Line::Event(want)], "{labels}");
+        }
+        let long = format!(r#","container-healthcheck.app":"{}""#, "x".repeat(limits::EVENT_NAME_BYTES));
+        assert_eq!(lines(&docker("create", &long, true)), [Line::TooLong]);
     }
 
     #[test]
@@ -293,12 +315,12 @@ mod tests {
     #[test]
     fn keys_in_another_order_nulls_and_other_types() {
         let turned = r#"{"timeNano":7,"Actor":{"Attributes":{"exitCode":"3","name":"/n"},"ID":"i"},"Action":"die","Type":"container"}"#;
-        let want = Event { id: "i".into(), name: "n".into(), what: What::Died(3), at: 7 };
+        let want = Event { id: "i".into(), name: "n".into(), what: What::Died(3), at: 7, ..Event::default() };
         assert_eq!(lines(&format!("{turned}\n")), [Line::Event(want.clone())]);
         let linked = turned.replace("/n", "/n/alias");
         assert_eq!(lines(&format!("{linked}\n")), [Line::Event(Event { name: "".into(), ..want })], "no name of its own");
         let nulls = "{\"Type\":\"container\",\"Action\":null,\"Actor\":{\"ID\":null,\"Attributes\":null},\"timeNano\":null}\n";
-        assert_eq!(lines(nulls), [Line::Event(Event { id: "".into(), name: "".into(), what: What::Other, at: 0 })]);
+        assert_eq!(lines(nulls), [Line::Event(Event::default())]);
         assert_eq!(lines("{\"Type\":\"network\",\"Action\":\"destroy\",\"Actor\":{\"ID\":\"37f9\"}}\n\n\r\n{}\n"), []);
         assert_eq!(lines(docker("start", "", true).trim_end()), [], "a line has to end");
     }

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_told_as_it_comes_and_always_ends_in_a_fault() {
-        let die = || Told::Line(Line::Event(Event { id: "37f9".into(), name: "a".into(), what: What::Died(1), at: 7 }));
+        let die = || Told::Line(Line::Event(Event { id: "37f9".into(), name: "a".into(), what: What::Died(1), at: 7, ..Event::default() }));
         let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
         let line = format!("{DIE}\n");
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

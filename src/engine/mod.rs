@@ -37,6 +37,8 @@ pub mod groups;
 mod overview;
 mod questions;
 pub mod route;
+#[cfg(test)]
+mod scenes;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
 pub mod verdict;

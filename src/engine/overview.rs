@@ -44,6 +44,10 @@ impl Engine {
     /// A connection has closed: nobody waits on it any more.
     pub fn left(&mut self, connection: crate::slots::Id) {
         self.watch.left(connection);
+        let waiting = self.list.as_mut().map(|list| &mut list.waiting);
+        for waiters in waiting.into_iter().chain([&mut self.behind, &mut self.open]) {
+            waiters.retain(|waiter| waiter.ticket.connection != connection);
+        }
     }
 
     /// The server stops: who waits for a change is told what is so, and from now on nobody may wait.

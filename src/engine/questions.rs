@@ -321,10 +321,11 @@ impl Engine {
                 // A replayed one is of some time ago, by clocks that may differ a little.
                 let age = self.unix(now).saturating_sub(Duration::from_nanos(event.at)).min(limits::REPLAY);
                 let began = now.checked_sub(age).unwrap_or(now);
+                let comeback = self.present_comeback();
                 let is_news = if is_early && !planted(Plant::BelieveAnEarlyCheck) {
-                    self.view.happened_early(event, began, now, self.comeback)
+                    self.view.happened_early(event, began, now, comeback)
                 } else {
-                    self.view.happened(event, began, now, self.comeback)
+                    self.view.happened(event, began, now, comeback)
                 };
                 if is_news {
                     count(&mut self.counts.events);
@@ -474,8 +475,13 @@ impl Engine {
 
     /// A question that leaves now.
     fn flight(&mut self, due: Instant, now: Instant) -> Flight {
-        let asked = Asked { tick: self.view.next_tick(), at: now, comeback: self.comeback };
+        let asked = Asked { tick: self.view.next_tick(), at: now, comeback: self.present_comeback() };
         Flight { id: self.next_id(), asked, due, stood: Duration::ZERO, silent: None }
+    }
+
+    /// How often Docker was away and has come back, if it is back: whoever answers now is.
+    fn present_comeback(&self) -> u32 {
+        self.comeback.wrapping_add(u32::from(self.was_away))
     }
 
     pub(super) fn next_id(&mut self) -> FlightId {
@@ -558,7 +564,7 @@ mod tests {
 
     /// That the container `a` of the app of that name was started then, in Unix time.
     fn started(at: Duration) -> Told {
-        Told::Line(Line::Event(Event { id: "a".into(), name: "app".into(), what: What::Started, at: nanoseconds(at) }))
+        Told::Line(Line::Event(Event { id: "a".into(), name: "app".into(), what: What::Started, at: nanoseconds(at), ..Event::default() }))
     }
 
     /// Unix time when the tests begin, in milliseconds.
@@ -614,7 +620,7 @@ mod tests {
         let (mut engine, stream) = live(Config::default().settings(), now, Duration::from_hours(500_000));
         let created = |number: usize| {
             let id = format!("{number:05}").into();
-            Told::Line(Line::Event(Event { id, name: "app".into(), what: What::Created, at: number as u64 }))
+            Told::Line(Line::Event(Event { id, name: "app".into(), what: What::Created, at: number as u64, ..Event::default() }))
         };
         let most = limits::CONTAINERS + limits::UNLISTED;
         for number in 0..most {

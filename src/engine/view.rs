@@ -80,7 +80,7 @@ fn decides(said: &Said, asked: &Asked, listed: Option<State>) -> bool {
 #[derive(Debug)]
 struct Entry {
     container: Container,
-    /// Of the last event that said something of it.
+    /// Of the last event that said something of it, or of the asking for the last list that did.
     tick: Tick,
     said: Option<Said>,
     /// It was renamed then, and no list has agreed: for a moment lists give its old name too.
@@ -90,7 +90,7 @@ struct Entry {
     looks_from: Instant,
     /// An event left a question open, which a list has to answer.
     suspect: bool,
-    /// It was removed; what is left only keeps an older list from bringing it back.
+    /// It is gone; what is left only keeps an older list from bringing it back, until a list of all lacks it.
     removed: bool,
     /// Whether it has a HEALTHCHECK, once a list has shown it running.
     has_check: Option<bool>,
@@ -243,8 +243,11 @@ impl View {
 
     /// An id of which nothing is known: whatever the event says of it, a list has to say the rest.
     fn insert_unknown(&mut self, event: &Event, now: Instant) -> usize {
-        let parts = Parts { id: &event.id, names: &event.name, ports: "[]", ..Parts::default() };
-        let container = Container { texts: Texts::of(&parts), state: State::Created, ..Container::default() };
+        let Event { id, name: names, app, service, .. } = event;
+        let parts = Parts { id, names, app, service, ports: "[]", ..Parts::default() };
+        // Of one that is made now that is what a list will say, too.
+        let created = i64::try_from(event.at / 1_000_000_000).unwrap_or_default();
+        let container = Container { texts: Texts::of(&parts), state: State::Created, created, ..Container::default() };
         let slot = self.insert(container, now);
         self.index(slot);
         self.suspect(slot, true);
@@ -284,7 +287,12 @@ impl View {
             What::Unpaused => {
                 container.state = State::Running;
                 container.set_status(&unpaused(container));
-                (Claim::Resumed, entry.suspect)
+                // Of one that was found paused no list has shown the health.
+                let is_known = container.health != Health::None || entry.has_check == Some(false);
+                if !is_known {
+                    container.health = Health::Starting;
+                }
+                (Claim::Resumed, entry.suspect || !is_known)
             }
             What::Renamed => {
                 container.set_names(&event.name);
@@ -396,11 +404,14 @@ impl View {
     pub fn landed_about(&mut self, ids: &[Box<str>], containers: Vec<Container>, asked: &Asked) {
         let mut missing: Vec<usize> = ids.iter().filter_map(|id| self.known(id)).collect();
         for container in containers {
-            let slot = self.listed(container, asked);
-            missing.retain(|&other| other != slot);
+            // Whoever is not known any more was not in a list of all that landed meanwhile.
+            if self.known(container.parts().id).is_some() {
+                let slot = self.listed(container, asked);
+                missing.retain(|&other| other != slot);
+            }
         }
         for slot in missing {
-            self.absent(slot, asked);
+            self.gone(slot, asked);
         }
         // An event that was read meanwhile has kept a question open.
         self.unanswered(ids);
@@ -428,7 +439,7 @@ impl View {
             let has_check = runs.then_some(container.health != Health::None);
             let slot = self.insert(container, asked.at);
             if let Some(entry) = self.entries.get_mut(slot) {
-                entry.has_check = has_check;
+                (entry.tick, entry.has_check) = (asked.tick, has_check);
             }
             if runs && self.was_listed {
                 self.started(slot, Some(asked.at));
@@ -437,10 +448,11 @@ impl View {
             return slot;
         };
         let Some(entry) = self.entries.get_mut(slot) else { return slot };
-        // Asked for before the event was read, it says nothing about this container.
+        // Asked for before the event was read, or before another list that has spoken, it says nothing about this container.
         if asked.tick < entry.tick {
             return slot;
         }
+        entry.tick = asked.tick;
         let mut container = container;
         let believed = entry.said.is_none_or(|said| decides(&said, asked, Some(container.state)));
         if !believed {
@@ -458,6 +470,9 @@ impl View {
             container.set_names(own.names);
         } else {
             entry.renamed = None;
+        }
+        if believed && container.state == State::Running {
+            entry.has_check = Some(container.health != Health::None);
         }
         if believed {
             self.settle(slot);
@@ -478,16 +493,27 @@ impl View {
             let same_run = entry.container.state == State::Running || entry.container.state == State::Paused;
             entry.container = container;
             entry.removed &= !believed;
-            match entry.container.state {
-                _ if !believed => {}
-                State::Running => entry.has_check = Some(entry.container.health != Health::None),
-                // Its health is not shown, and is still that of this run.
-                State::Paused if same_run => entry.container.health = health,
-                State::Paused | State::Created | State::Restarting | State::Removing | State::Exited | State::Dead => {}
+            // Its health is not shown, and is still that of this run.
+            if believed && same_run && entry.container.state == State::Paused {
+                entry.container.health = health;
             }
         }
         self.index(slot);
         slot
+    }
+
+    /// It is in no list of those ids. A list of all that was asked for before may still be on its way, and have it.
+    fn gone(&mut self, slot: usize, asked: &Asked) {
+        let Some(entry) = self.entries.get(slot) else { return };
+        if asked.tick < entry.tick || entry.said.is_some_and(|said| !decides(&said, asked, None)) {
+            return;
+        }
+        self.unindex(slot);
+        if let Some(entry) = self.entries.get_mut(slot) {
+            (entry.tick, entry.removed, entry.renamed, entry.outcome) = (asked.tick, true, None, [None; 2]);
+        }
+        self.settle(slot);
+        self.started(slot, None);
     }
 
     fn absent(&mut self, slot: usize, asked: &Asked) {

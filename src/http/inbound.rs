@@ -279,6 +279,11 @@ impl Inbound {
     pub fn sent(&mut self, bytes: usize) -> Option<Vec<u8>> {
         self.sent = self.sent.saturating_add(bytes);
         if self.sent < self.unsent.len() {
+            // A client that always leaves a rest would else keep all that it was ever sent. Each byte is moved once at most.
+            if self.sent >= self.unsent.len() / 2 {
+                self.unsent.drain(..self.sent);
+                self.sent = 0;
+            }
             return None;
         }
         self.sent = 0;
@@ -589,6 +594,19 @@ mod tests {
         let back = inbound.sent(1).unwrap();
         assert_eq!((back.as_ptr(), back.len(), back.capacity()), (mine, 0, 1000));
         assert_eq!(inbound.unsent.capacity(), 0);
+    }
+
+    #[test]
+    fn a_client_that_always_leaves_a_rest_keeps_no_more_than_that() {
+        let mut inbound = Inbound::new();
+        let body = vec![b' '; limits::UNSENT_BYTES / 2];
+        for number in 0..1000 {
+            inbound.feed(GET.as_bytes(), &mut Known::default(), |_, _| false);
+            inbound.answer(number, &Reply::json(200, &body), "D");
+            assert_eq!(inbound.sent(inbound.unsent().len() - 1), None);
+            assert_eq!(inbound.unsent().len(), 1);
+        }
+        assert!(inbound.unread() <= 2 * limits::UNSENT_BYTES, "{} bytes", inbound.unread());
     }
 
     #[test]

@@ -265,13 +265,10 @@ impl Checks {
     }
 
     fn remove(&mut self, slot: usize) {
+        self.unschedule(slot);
         if let Some(record) = self.records.try_remove(slot) {
             self.changed.push(record.app);
             self.by_name.remove(record.app.as_bytes());
-            if let Some(at) = record.wake {
-                let wakes = if record.hung { &mut self.hung } else { &mut self.wakes };
-                wakes.remove(&(at, slot));
-            }
         }
     }
 
@@ -286,6 +283,11 @@ impl Checks {
             (record.result, record.contrary, record.failing) = (None, 0, None);
         }
         self.flying.retain(|&other| other != slot);
+        // That the former run hung says nothing of the next one, whose first check waits for none of those that hang.
+        self.unschedule(slot);
+        if let Some(record) = self.records.get_mut(slot) {
+            record.hung = false;
+        }
         self.schedule(slot);
         flight.map(|flight| flight.id)
     }
@@ -293,16 +295,20 @@ impl Checks {
     /// Sets when to look at it next: when it is to be checked, or to be forgotten. The index may be early, since being asked about
     /// moves nothing.
     fn schedule(&mut self, slot: usize) {
+        self.unschedule(slot);
+        let Some(record) = self.records.get_mut(slot).filter(|record| record.flight.is_none()) else { return };
+        let forget = record.asked + limits::ASKED_ABOUT;
+        let at = if record.up { record.next.min(forget) } else { forget };
+        record.wake = Some(at);
+        let wakes = if record.hung { &mut self.hung } else { &mut self.wakes };
+        wakes.insert((at, slot));
+    }
+
+    fn unschedule(&mut self, slot: usize) {
         let Some(record) = self.records.get_mut(slot) else { return };
         let wakes = if record.hung { &mut self.hung } else { &mut self.wakes };
         if let Some(at) = record.wake.take() {
             wakes.remove(&(at, slot));
-        }
-        if record.flight.is_none() {
-            let forget = record.asked + limits::ASKED_ABOUT;
-            let at = if record.up { record.next.min(forget) } else { forget };
-            record.wake = Some(at);
-            wakes.insert((at, slot));
         }
     }
 
@@ -321,14 +327,12 @@ impl Checks {
     /// The next app to be checked now, if there is one and room for it. Whoever was not asked about for a minute is forgotten.
     fn next(&mut self, now: Instant) -> Option<usize> {
         while self.flying.len() < limits::CHECKS_AT_ONCE {
-            let (at, slot) = self.first_wake().filter(|(at, _)| *at <= now)?;
-            let record = self.records.get_mut(slot)?;
+            let (_, slot) = self.first_wake().filter(|(at, _)| *at <= now)?;
+            let record = self.records.get(slot)?;
             if now.saturating_duration_since(record.asked) >= limits::ASKED_ABOUT {
                 self.remove(slot);
             } else if record.up && record.next <= now {
-                let wakes = if record.hung { &mut self.hung } else { &mut self.wakes };
-                wakes.remove(&(at, slot));
-                record.wake = None;
+                self.unschedule(slot);
                 return Some(slot);
             } else {
                 self.schedule(slot);

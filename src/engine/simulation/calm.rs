@@ -71,7 +71,7 @@ impl World<'_> {
             let (flight, before) = (self.stream.unwrap(), self.containers[which].health.unwrap());
             let tell = |world: &mut Self, what| {
                 world.wait(Duration::from_millis(1));
-                let event = Event { id: id.clone(), name: own.as_str().into(), what, at: world.unix() };
+                let event = Event { id: id.clone(), name: own.as_str().into(), what, at: world.unix(), ..Event::default() };
                 world.engine.docker_told(flight, &Told::Line(Line::Event(event)), world.now);
                 world.serve();
             };
@@ -126,7 +126,7 @@ impl World<'_> {
         self.containers[which].lie = Some((State::Running, self.now + Duration::from_secs(5)));
         self.queue.clear();
         let (flight, unix) = (self.stream.unwrap(), self.unix());
-        let line = |what, at| Told::Line(Line::Event(Event { id: id.clone(), name: "".into(), what, at }));
+        let line = |what, at| Told::Line(Line::Event(Event { id: id.clone(), what, at, ..Event::default() }));
         self.engine.docker_told(flight, &line(What::Died(1), unix), self.now);
         for _ in 0..30 {
             self.serve();
@@ -154,7 +154,7 @@ impl World<'_> {
             self.queue.clear();
             self.wait(Duration::from_millis(1));
             let Truth { id, name, .. } = self.containers[which].clone();
-            let event = Event { id, name: name.into(), what, at: self.unix() };
+            let event = Event { id, name: name.into(), what, at: self.unix(), ..Event::default() };
             self.engine.docker_told(flight, &Told::Line(Line::Event(event)), self.now);
             // Somebody asks while the question is open.
             for &app in &apps {

@@ -58,7 +58,9 @@ impl World<'_> {
             let news = line != Line::TooLong && self.seen.insert((event.id.clone(), event.what, event.at));
             if news && !matches!(event.what, What::Renamed | What::Health(_) | What::CheckEnded | What::Created) {
                 self.order += 1;
-                let read = Read { what: event.what, at: self.now, comebacks: self.comebacks, order: self.order };
+                // Whoever tells of it is back.
+                let comebacks = self.comebacks + u32::from(self.refused);
+                let read = Read { what: event.what, at: self.now, comebacks, order: self.order, agreed: None };
                 self.read.insert(event.id, read);
             }
             self.engine.docker_told(flight, &Told::Line(line), self.now);
@@ -123,14 +125,23 @@ impl World<'_> {
         self.forget_results();
     }
 
-    /// A list that was asked for after a death was read, and shows it, has agreed: what later lists say is newer.
+    /// A list that was asked for after a death was read, and shows it, has agreed: what lists say that are asked for later is newer. One that
+    /// was asked for before may still be on its way.
     pub(super) fn agree(&mut self, asked: &Asked, containers: &[Container]) {
+        let is_older = |other: &Asked| other.order < asked.order && !matches!(other.question, Question::Events { .. });
+        let may_contradict = self.asked.iter().any(is_older);
         self.read.retain(|id, read| {
             let about = if let Question::About(ids) = &asked.question { ids.contains(id) } else { true };
+            if about && read.agreed.is_some_and(|agreed| asked.order > agreed) {
+                return false;
+            }
             let listed = containers.iter().find(|container| container.parts().id == &**id).map(|container| container.state);
             let dead = !matches!(listed, Some(State::Running | State::Paused));
             let agrees = about && asked.order > read.order && if read.what == What::Paused { listed != Some(State::Running) } else { dead };
-            !agrees
+            if agrees && may_contradict {
+                read.agreed.get_or_insert(asked.order);
+            }
+            may_contradict || !agrees
         });
     }
 

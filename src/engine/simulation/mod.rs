@@ -141,6 +141,8 @@ struct Read {
     comebacks: u32,
     /// In the order in which events were read and lists were asked for.
     order: u64,
+    /// A list has agreed, that was asked for then.
+    agreed: Option<u64>,
 }
 
 /// The checks of one app.

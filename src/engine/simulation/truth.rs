@@ -170,7 +170,7 @@ impl World<'_> {
 
     pub(super) fn emit(&mut self, which: usize, what: What) {
         let truth = &self.containers[which];
-        let event = Event { id: truth.id.clone(), name: truth.name.as_str().into(), what, at: self.unix() };
+        let event = Event { id: truth.id.clone(), name: truth.name.as_str().into(), what, at: self.unix(), ..Event::default() };
         if self.mood == Mood::Gone {
             return;
         }

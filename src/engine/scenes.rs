@@ -1,0 +1,315 @@
+//! Orders of events that were once told wrong, each step by step.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test has to start at some instant, and looks at what it is about"
+)]
+
+use std::time::{Duration, Instant};
+
+use super::watch::Query;
+use super::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Path, Route, Settings, Ticket, Trust};
+use crate::config::Config;
+use crate::docker::event::{Event, Line, What};
+use crate::docker::exchange::{Listed, Told};
+use crate::docker::{Container, Fault, Parts, Question, State, Texts};
+use crate::http::response::Broken;
+use crate::lost::Lost;
+use crate::slots::{Id, Slots};
+
+const UNIX: Duration = Duration::from_hours(500_000);
+
+fn milliseconds(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// The container `a` of `app`, without a HEALTHCHECK.
+fn container(state: State) -> Container {
+    named("a", "app-1", state)
+}
+
+fn named(id: &str, names: &str, state: State) -> Container {
+    let status = format!("{state:?} 5 days");
+    let parts = Parts { id, names, image: "image", status: &status, ports: "[]", ..Parts::default() };
+    Container { texts: Texts::of(&parts), state, ..Container::default() }
+}
+
+fn listed(containers: Vec<Container>) -> Listed {
+    Listed { containers, podman: None, is_silent_on_health: false }
+}
+
+/// An engine, and a Docker that says what a test wants.
+struct Scene {
+    engine: Engine,
+    now: Instant,
+    stream: Option<FlightId>,
+    events: u64,
+    clients: Slots<()>,
+}
+
+impl Scene {
+    /// One whose view is live, with these containers.
+    fn live(settings: Settings, containers: &[Container]) -> Self {
+        let now = Instant::now();
+        let engine = Engine::new(settings, 1, now, UNIX);
+        let mut scene = Self { engine, now, stream: None, events: 0, clients: Slots::new() };
+        loop {
+            let asks = scene.asks();
+            if asks.is_empty() {
+                break;
+            }
+            for (flight, question) in asks {
+                if matches!(question, Question::Events { .. }) {
+                    scene.stream = Some(flight);
+                    scene.engine.docker_told(flight, &Told::Opened, now);
+                } else {
+                    scene.engine.docker_said(flight, Ok(listed(containers.to_vec())), now);
+                }
+            }
+        }
+        assert_eq!(scene.engine.trust(now), Trust::Live);
+        scene
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.engine.due(self.now);
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.engine.next_action(self.now)).collect()
+    }
+
+    /// The questions that leave now.
+    fn asks(&mut self) -> Vec<(FlightId, Question)> {
+        let asks = self.actions().into_iter().filter_map(|action| match action {
+            Action::Ask(flight, question, _) => Some((flight, question)),
+            _ => None,
+        });
+        asks.collect()
+    }
+
+    /// The one question that leaves now.
+    fn asks_one(&mut self) -> (FlightId, Question) {
+        let mut asks = self.asks();
+        assert_eq!(asks.len(), 1, "{asks:?}");
+        asks.remove(0)
+    }
+
+    fn tells(&mut self, what: What) {
+        self.tells_of(Event { id: "a".into(), name: "app-1".into(), what, ..Event::default() });
+    }
+
+    fn tells_of(&mut self, event: Event) {
+        self.events += 1;
+        let event = Event { at: 7_000_000_000 + self.events, ..event };
+        self.engine.docker_told(self.stream.unwrap(), &Told::Line(Line::Event(event)), self.now);
+    }
+
+    fn says(&mut self, flight: FlightId, containers: Vec<Container>) {
+        self.engine.docker_said(flight, Ok(listed(containers)), self.now);
+    }
+
+    fn client(&mut self) -> Id {
+        self.clients.insert(())
+    }
+
+    fn probe(&mut self, app: &str) {
+        let ticket = Ticket { connection: self.client(), number: 0, path: Path::App };
+        let app = AppName::parse(app.as_bytes()).unwrap();
+        self.engine.asked(ticket, Route::App(app), true, self.now);
+    }
+
+    /// What a probe of `app` is told: `up`, or why not.
+    fn verdict(&mut self) -> &'static str {
+        match self.engine.verdict(&AppName::parse(b"app").unwrap()).map(|verdict| &verdict.answer) {
+            Some(Answer::Up(_)) => "up",
+            Some(Answer::Down(reason, _)) => reason.word(),
+            None | Some(Answer::NoContainer { .. }) => "no-container",
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+fn settings() -> Settings {
+    Config::default().settings()
+}
+
+#[test]
+fn a_container_that_a_small_list_lacks_does_not_come_back_from_an_older_list_of_all() {
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    scene.wait(settings().resync);
+    let (all, _) = scene.asks_one();
+    scene.tells(What::Died(137));
+    scene.tells(What::Removed);
+    scene.wait(milliseconds(300));
+    let (few, question) = scene.asks_one();
+    assert_eq!(question, Question::About(vec!["a".into()]));
+    scene.says(few, vec![]);
+    scene.says(all, vec![container(State::Running)]);
+    assert_eq!(scene.verdict(), "no-container");
+    assert_eq!(scene.engine.containers(), 0);
+}
+
+#[test]
+fn a_small_list_that_comes_late_brings_back_nobody_whom_a_newer_list_of_all_lacks() {
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    scene.wait(settings().resync.saturating_sub(milliseconds(1)));
+    scene.tells(What::Unpaused);
+    scene.wait(milliseconds(1));
+    let (all, _) = scene.asks_one();
+    scene.wait(milliseconds(299));
+    let (few, _) = scene.asks_one();
+    scene.says(all, vec![]);
+    assert_eq!(scene.verdict(), "no-container");
+    scene.says(few, vec![container(State::Running)]);
+    assert_eq!(scene.verdict(), "no-container");
+}
+
+#[test]
+fn a_list_is_not_believed_behind_one_that_was_asked_for_later() {
+    for (what, state) in [(What::Died(1), State::Exited), (What::Paused, State::Paused)] {
+        let mut scene = Scene::live(settings(), &[container(State::Running)]);
+        scene.wait(settings().resync.saturating_sub(milliseconds(1)));
+        scene.tells(what);
+        scene.wait(milliseconds(1));
+        let (all, _) = scene.asks_one();
+        scene.wait(milliseconds(299));
+        let (few, _) = scene.asks_one();
+        scene.says(few, vec![container(state)]);
+        scene.says(all, vec![container(State::Running)]);
+        assert_ne!(scene.verdict(), "up", "{what:?}");
+        // What is asked for later is believed.
+        scene.wait(settings().resync);
+        let (all, _) = scene.asks_one();
+        scene.says(all, vec![container(State::Running)]);
+        assert_eq!(scene.verdict(), "up", "{what:?}");
+    }
+}
+
+#[test]
+fn one_that_was_found_paused_is_up_when_a_list_has_shown_its_health() {
+    let mut scene = Scene::live(settings(), &[container(State::Paused)]);
+    scene.wait(milliseconds(100));
+    scene.tells(What::Unpaused);
+    assert_eq!(scene.verdict(), "starting");
+    let (few, _) = scene.asks_one();
+    scene.says(few, vec![container(State::Running)]);
+    assert_eq!(scene.verdict(), "up");
+    // From then on it is known to have no HEALTHCHECK.
+    scene.tells(What::Paused);
+    scene.tells(What::Unpaused);
+    assert_eq!(scene.verdict(), "up");
+    assert_eq!(scene.asks(), []);
+}
+
+#[test]
+fn whoever_leaves_before_the_list_comes_never_waits_for_a_change() {
+    let mut scene = Scene::live(Settings { watchers: 2, ..settings() }, &[]);
+    scene.engine.docker_said(scene.stream.unwrap(), Err(Fault::Status(403, "no".into())), scene.now);
+    let survey = |scene: &mut Scene| {
+        let connection = scene.client();
+        let query = Query { index: Some(scene.engine.index()), wait: Duration::from_secs(50), ..Query::default() };
+        scene.engine.asked(Ticket { connection, number: 0, path: Path::Apps }, Route::Apps(Box::new(query)), true, scene.now);
+        connection
+    };
+    let mut all = None;
+    let mut ask = |scene: &mut Scene| {
+        for (flight, question) in scene.asks() {
+            match question {
+                Question::All => all = Some(flight),
+                _ => scene.engine.docker_said(flight, Err(Fault::Status(403, "no".into())), scene.now),
+            }
+        }
+        all.take().unwrap()
+    };
+    // The first one is told that the view is blind.
+    for _ in 0..2 {
+        survey(&mut scene);
+        let list = ask(&mut scene);
+        scene.says(list, vec![]);
+    }
+    assert_eq!(scene.engine.watchers(), 1);
+    for _ in 0..3 {
+        let leaves = survey(&mut scene);
+        let list = ask(&mut scene);
+        scene.engine.left(leaves);
+        scene.says(list, vec![]);
+    }
+    assert_eq!((scene.engine.watchers(), scene.engine.counts().watchers_early), (1, 0));
+}
+
+#[test]
+fn the_first_list_after_docker_was_gone_gives_life_back() {
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    scene.wait(milliseconds(1000));
+    scene.tells(What::Died(137));
+    scene.engine.docker_said(scene.stream.unwrap(), Err(Fault::Broken(Broken::CutShort)), scene.now);
+    scene.probe("app");
+    for (flight, _) in scene.asks() {
+        scene.engine.docker_said(flight, Err(Fault::Lost(Lost::NoSocket)), scene.now);
+    }
+    assert_eq!((scene.engine.trust(scene.now), scene.verdict()), (Trust::Stale, "exited"));
+    scene.wait(milliseconds(1000));
+    let (all, question) = scene.asks_one();
+    assert_eq!(question, Question::All);
+    scene.says(all, vec![container(State::Running)]);
+    assert_eq!(scene.verdict(), "up");
+}
+
+#[test]
+fn an_event_of_a_new_container_says_whose_it_is() {
+    for (app, service, key) in [("", "web", "web"), ("shop", "web", "shop"), ("", "", "proj-web")] {
+        let mut scene = Scene::live(settings(), &[]);
+        let before = scene.engine.index();
+        let (id, name) = ("b".into(), "proj-web-1".into());
+        scene.tells_of(Event { id, name, app: app.into(), service: service.into(), what: What::Created, ..Event::default() });
+        let (few, _) = scene.asks_one();
+        let rows = |scene: &Scene| scene.engine.rows().iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(rows(&scene), [key]);
+        let index = scene.engine.index();
+        assert_ne!(index, before);
+        let parts = Parts { id: "b", names: "proj-web-1", image: "image", ports: "[]", app, service, ..Parts::default() };
+        scene.says(few, vec![Container { texts: Texts::of(&parts), state: State::Created, created: 7, ..Container::default() }]);
+        scene.actions();
+        assert_eq!((rows(&scene), scene.engine.index()), (vec![key.to_owned()], index), "that it is so is no change");
+    }
+}
+
+#[test]
+fn the_first_check_of_an_app_that_was_started_again_waits_for_none_of_those_that_hang() {
+    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(3));
+    let check = CheckSettings { interval, timeout, fall: 2, rise: 1, fail: vec![502..=504] };
+    let apps: Vec<_> = (0..8).map(|number| format!("app{number}")).collect();
+    let all = |state| apps.iter().map(|app| named(&app.replace("app", "a"), app, state)).collect::<Vec<_>>();
+    let mut scene = Scene::live(Settings { check: Some(check), ..settings() }, &all(State::Running));
+    let checks = |scene: &mut Scene| {
+        let mut checks = Vec::new();
+        for action in scene.actions() {
+            match action {
+                Action::Check(_, app) => checks.push(app.as_str().to_owned()),
+                Action::Ask(flight, ..) => scene.says(flight, all(State::Running)),
+                _ => {}
+            }
+        }
+        checks
+    };
+    for app in &apps {
+        scene.probe(app);
+    }
+    assert_eq!(checks(&mut scene).len(), 8);
+    scene.wait(timeout);
+    let mut flying = checks(&mut scene);
+    scene.wait(interval);
+    flying.extend(checks(&mut scene));
+    assert_eq!(flying.len(), crate::limits::HUNG_CHECKS_AT_ONCE, "all hang: {flying:?}");
+    let again = apps.iter().find(|app| !flying.contains(app)).unwrap();
+    let event = |what| Event { id: again.replace("app", "a").into(), name: again.as_str().into(), what, ..Event::default() };
+    scene.tells_of(event(What::Died(1)));
+    checks(&mut scene);
+    scene.tells_of(event(What::Started));
+    scene.probe(again);
+    let sent: Vec<_> = checks(&mut scene).into_iter().chain(checks(&mut scene)).collect();
+    assert_eq!(sent, [again.as_str()]);
+}

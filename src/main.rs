@@ -17,20 +17,14 @@ const USAGE: u8 = 64;
 /// sysexits(3): the system lacks what we cannot do without.
 const SYSTEM: u8 = 71;
 
-#[expect(clippy::print_stdout, reason = "help and version are what was asked for")]
 #[expect(clippy::print_stderr, reason = "there is no log yet")]
-#[expect(clippy::disallowed_methods, reason = "the environment is read here and handed on")]
 fn main() -> ExitCode {
     let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    match config::parse(args, |name| std::env::var(name).ok()) {
-        Ok(Command::Help) => print!("{}", config::help()),
-        Ok(Command::Version) => println!("{NAME} {} ({}, {})", env!("CARGO_PKG_VERSION"), env!("COMMIT"), env!("TARGET")),
-        Ok(Command::Serve(config, warnings)) => {
-            // Set by systemd when stderr leads to its journal (systemd.exec(5)); a terminal in between means somebody looks.
-            let journal = std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
-            return serve(*config, &warnings, journal);
-        }
-        Ok(Command::Run(config, errand)) => return run(*config, &errand),
+    match config::parse(args, variable) {
+        Ok(Command::Help) => say(&config::help()),
+        Ok(Command::Version) => say(&format!("{NAME} {} ({}, {})\n", env!("CARGO_PKG_VERSION"), env!("COMMIT"), env!("TARGET"))),
+        Ok(Command::Serve(config, warnings)) => return serve(*config, &warnings, is_journal()),
+        Ok(Command::Run(config, errand, warnings)) => return run(*config, &errand, &warnings),
         Err(wrong) => {
             eprintln!("{NAME}: {wrong}");
             return ExitCode::from(USAGE);
@@ -39,19 +33,36 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A variable of the environment. What is no text in one is none of its flag's values either, and is said to be so.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Whoever has stopped reading misses nothing.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Whether stderr leads to the journal. systemd says which file that is, since the variable is passed on to whoever has another one there
+/// (systemd.exec(5)).
+fn is_journal() -> bool {
+    let stderr = std::fs::metadata("/proc/self/fd/2").map(|file| format!("{}:{}", file.dev(), file.ino()));
+    variable("JOURNAL_STREAM").is_some_and(|journal| stderr.is_ok_and(|stderr| stderr == journal))
+}
+
 #[expect(clippy::print_stderr, reason = "a command says there why it failed")]
-#[expect(clippy::disallowed_methods, reason = "the environment is read here and handed on")]
-fn run(config: Config, errand: &Errand) -> ExitCode {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+fn run(config: Config, errand: &Errand, warnings: &[String]) -> ExitCode {
+    for warning in warnings {
+        eprintln!("{NAME}: {warning}");
+    }
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable);
     // The folder is its process's user's.
     let uid = || std::fs::metadata("/proc/self").map_or_else(|_| String::new(), |folder| format!("uid {}", folder.uid()));
-    let mut stdout = std::io::stdout();
-    let colour = stdout.is_terminal() && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
+    let colour = std::io::stdout().is_terminal() && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
     match cli::run(errand, config, &Caller { user: user.unwrap_or_else(uid), colour }) {
         Ok((code, text)) => {
-            // Who has stopped reading misses nothing.
-            let _ = stdout.write_all(text.as_bytes());
+            say(&text);
             ExitCode::from(code)
         }
         Err((code, wrong)) => {
@@ -85,17 +96,15 @@ fn serve(mut config: Config, warnings: &[String], journal: bool) -> ExitCode {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the environment is read here and handed on")]
 fn listen_and_run(config: Config, seed: u64) -> Result<(), String> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let inherited = systemd::listeners(environment, std::process::id())?;
+    let inherited = systemd::listeners(variable, std::process::id())?;
     // Whoever passes listeners on has said where.
     let addresses = if inherited.is_empty() { config.listen() } else { Vec::new() };
     if addresses.is_empty() {
         info!("listeners passed by systemd={}: -port and -bind do not count", inherited.len());
     }
     let mut server = Server::new(config, &addresses, inherited, seed)?;
-    server.report_to(environment);
+    server.report_to(variable);
     server.run().map_err(|error| format!("cannot poll: {error}"))
 }
 

@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::thread;
@@ -224,6 +226,46 @@ fn drain_and_undrain_return_once_the_server_answers_so() {
     assert_eq!(said(&host.run(&["undrain", "bk_iam"])), (Some(0), "bk_iam is drained no more\n"));
     assert_eq!(host.daemon.app("bk_iam").status, 200);
     assert_eq!(said(&host.run(&["undrain", "bk_iam"])), (Some(0), "bk_iam is not drained\n"));
+}
+
+#[test]
+fn a_drain_waits_for_no_docker() {
+    let docker = FakeDocker::listing(apps("running", "Up 5 days"));
+    let folder = Folder::new();
+    let (port, drains) = (free_port().to_string(), folder.join("drain").display().to_string());
+    let daemon = Daemon::start(&docker.path(), &["-drain-dir", &drains, "-bind", &format!("127.0.0.1:{port}"), "-docker-timeout", "60s"]);
+    daemon.wait_for_log("blind");
+    let _gate = docker.hold_back("[]");
+    let host = Host { docker, daemon, folder, port, drains };
+    let ended = host.run(&["drain", "bk_iam", "-reason", "deploy"]);
+    assert!(ended.code == Some(0) && ended.stdout.starts_with("bk_iam is drained: deploy"), "{ended:?}");
+}
+
+#[test]
+fn nobody_can_lead_a_drain_to_another_file() {
+    let host = Host::start();
+    let precious = host.folder.join("precious");
+    fs::write(&precious, "precious").unwrap();
+    fs::set_permissions(&precious, fs::Permissions::from_mode(0o600)).unwrap();
+    // Whoever owns the folder can guess under which name the file is written.
+    let plant = format!("mkdir -p {0} && ln -s {1} {0}/.bk_iam.$$ && exec \"$@\"", host.drains, precious.display());
+    let ended = host.run_as(program_under(&["sh", "-c", &plant, "sh"]), &["drain", "bk_iam"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    assert_eq!(fs::metadata(&precious).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::symlink_metadata(format!("{}/bk_iam", host.drains)).unwrap().is_file());
+}
+
+#[test]
+fn a_value_of_the_environment_that_is_none_is_warned_of() {
+    let folder = Folder::new();
+    for value in [OsStr::new("tcp://10.0.0.1:80"), OsStr::from_bytes(b"\xff")] {
+        let mut command = program();
+        command.env("CONTAINER_HEALTHCHECK_PORT", value).args(["drains", "-drain-dir"]).arg(folder.path());
+        let ended = run(command);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "nothing is drained\n"), "{ended:?}");
+        assert!(ended.stderr.contains("CONTAINER_HEALTHCHECK_PORT") && ended.stderr.lines().count() == 1, "{ended:?}");
+    }
 }
 
 #[test]

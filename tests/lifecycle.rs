@@ -252,6 +252,26 @@ fn help_and_version_are_on_stdout() {
 }
 
 #[test]
+fn help_that_cannot_be_written_is_no_crash() {
+    for arg in ["-help", "-version"] {
+        let mut command = program();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(command.arg(arg).stdout(full).status().unwrap().code(), Some(0), "{arg}");
+    }
+}
+
+#[test]
+fn the_log_is_written_for_the_journal_if_it_goes_there() {
+    let docker = FakeDocker::listing("[]");
+    for (journal, is_journal) in [("$(stat -L -c %d:%i /proc/self/fd/2)", true), ("9:1234", false)] {
+        let mut command = program_under(&["sh", "-c", &format!("JOURNAL_STREAM={journal} exec \"$@\""), "sh"]);
+        flags(&mut command, &docker, &["-bind", "127.0.0.1:0"]);
+        let daemon = Daemon::spawn(command);
+        assert_eq!(daemon.log().starts_with("<6>started "), is_journal, "{journal}: {}", daemon.log());
+    }
+}
+
+#[test]
 fn bad_usage_is_one_line_that_names_the_flag() {
     for (args, words) in [
         (&["-nonsense"][..], "-nonsense"),
@@ -470,6 +490,16 @@ fn a_socket_that_somebody_listens_on_is_left_to_them() {
     let _daemon = listening(&docker, &["-bind", &at(&path)]);
     assert_no_start(&said(&["-bind", &at(&path)]), "cannot listen on ");
     assert_eq!(Client::unix(&path).get(&format!("{PREFIX}/health")).status, 200);
+}
+
+#[test]
+fn a_socket_of_somebody_who_hangs_is_left_to_them() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let _listener = UnixListener::bind(&path).unwrap();
+    // Each stays in the queue, gone or not.
+    while mio::net::UnixStream::connect(&path).is_ok() {}
+    assert_no_start(&said(&["-bind", &at(&path)]), "cannot listen on ");
 }
 
 #[test]

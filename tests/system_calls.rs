@@ -34,10 +34,15 @@ struct Injection {
 impl Injection {
     /// Into these calls (each with a `?`, since not all machines have all of them), that error, that often.
     fn begin(daemon: &Daemon, calls: &str, error: &str, when: &str) -> Self {
+        Self::of(daemon, calls, &format!("error={error}:when={when}"))
+    }
+
+    /// Into these calls, that, in the words of strace.
+    fn of(daemon: &Daemon, calls: &str, what: &str) -> Self {
         let out = Folder::new();
         let child = Command::new("strace")
             .args(["-f", "-p", &daemon.pid().to_string(), "-e", &format!("trace={calls}")])
-            .args(["-e", &format!("inject={calls}:error={error}:when={when}"), "-o"])
+            .args(["-e", &format!("inject={calls}:{what}"), "-o"])
             .arg(out.join("calls"))
             .stderr(Stdio::null())
             .spawn()
@@ -357,6 +362,22 @@ fn a_docker_that_answered_while_it_was_stopped_is_not_late_and_nor_is_a_client()
         assert_eq!(client.answer().status, 200);
     }
     assert!(!daemon.log().contains("docker lost"), "{}", daemon.log());
+}
+
+#[test]
+fn whoever_comes_while_it_is_told_to_stop_is_answered() {
+    if !can_inject() {
+        return;
+    }
+    let (_docker, mut daemon) = live(vec![container("app", "running", "Up 1 second")], &[]);
+    // The loop hears of the signal first: what tells it of that takes its time to return, when it is on its way already.
+    let injection = Injection::of(&daemon, "?sendto,?write", "delay_exit=2000000:when=1");
+    daemon.signal("TERM");
+    let mut client = daemon.connect();
+    client.send(&format!("GET {PREFIX}/health HTTP/1.1\r\nHost: h\r\n\r\n"));
+    assert_eq!(client.answer().status, 200);
+    drop(injection);
+    assert_eq!(daemon.wait().code(), Some(0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `drain`, `undrain` and `drains`: the files, and whether the server has seen them.
 
-use std::fs::{self, Permissions};
-use std::io::{self, ErrorKind};
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -72,8 +72,10 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     missing.into_iter().try_for_each(|made| fs::set_permissions(made, Permissions::from_mode(0o755)))?;
     // A dot-file is nobody's drain.
     let whole = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = fs::write(&whole, text)
-        .and_then(|()| fs::set_permissions(&whole, Permissions::from_mode(0o644)))
+    // The folder is the service's user's, who could have put a link there, and root would follow it.
+    let _ = fs::remove_file(&whole);
+    let written = File::create_new(&whole)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.set_permissions(Permissions::from_mode(0o644))))
         .and_then(|()| fs::rename(&whole, folder.join(name)));
     if written.is_err() {
         // It may never have been there.
@@ -84,8 +86,12 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
 
 /// Waits until the server answers that it is drained, or is not; else gives what it answers.
 fn confirm(server: &Server, name: &str, drained: bool) -> Result<(), String> {
-    // A probe of the app could wait for its first check.
-    let path = if name == HOST { "/ready".to_owned() } else { format!("/apps?require={name}") };
+    // Whoever is drained is told so at once, whatever Docker does; of one that is not a probe could wait for its first check.
+    let path = match (name, drained) {
+        (HOST, _) => "/ready".to_owned(),
+        (_, true) => format!("/apps/health/{name}"),
+        (_, false) => format!("/apps?require={name}"),
+    };
     let mut clock = Clock::new();
     let until = clock.now() + limits::COMMAND_PATIENCE;
     loop {

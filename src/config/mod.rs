@@ -229,7 +229,7 @@ pub enum Command {
     /// Serve, with warnings for the log about values of the environment that were ignored.
     Serve(Box<Config>, Vec<String>),
     /// Run an errand.
-    Run(Box<Config>, Errand),
+    Run(Box<Config>, Errand, Vec<String>),
     /// Print the help.
     Help,
     /// Print the version.
@@ -301,7 +301,7 @@ pub fn parse(args: impl IntoIterator<Item = String>, environment: impl Fn(&str) 
 
     // They need no Docker.
     if let Some(errand) = found.errand()? {
-        return Ok(Command::Run(Box::new(config), errand));
+        return Ok(Command::Run(Box::new(config), errand, warnings));
     }
     if let Some(wrong) = wrong_docker_host.filter(|_| !given.iter().any(|flag| flag.name == "docker-host")) {
         return Err(wrong);
@@ -548,7 +548,7 @@ mod tests {
         let run = |args: &[&str], environment: &[(&str, &str)]| {
             let lookup = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
             match parse(args.iter().map(ToString::to_string), lookup) {
-                Ok(Command::Run(config, errand)) => Ok((*config, errand)),
+                Ok(Command::Run(config, errand, _)) => Ok((*config, errand)),
                 Ok(other) => panic!("{other:?}"),
                 Err(wrong) => Err(wrong),
             }

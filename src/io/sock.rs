@@ -212,8 +212,8 @@ pub fn connect_waiting(path: &Path) -> io::Result<BlockingUnixStream> {
     Ok(stream)
 }
 
-/// Whether it is a socket on which nobody listens. A blocking connect is right here: the loop does not run yet.
+/// Whether it is a socket on which nobody listens.
 fn is_dead(path: &PathBuf) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    is_socket && BlockingUnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    is_socket && connect_waiting(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }

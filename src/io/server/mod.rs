@@ -265,8 +265,10 @@ impl Server {
         let now = self.clock.now();
         let patience = if self.stops_at.is_some() { Duration::ZERO } else { limits::DRAIN };
         if self.stops_at.replace(now + patience).is_none() {
-            // Whoever is at the door has been let in by the kernel.
+            // Whoever is at the door has been let in by the kernel, perhaps in this very turn.
+            self.listeners.iter_mut().for_each(|listening| listening.ready = true);
             self.accept();
+            self.listeners.clear();
         }
         self.engine.stopping();
         if let Some(supervisor) = &mut self.supervisor {
@@ -289,7 +291,6 @@ impl Server {
             }
             enlist(&mut self.list, id, peer);
         }
-        self.listeners.clear();
     }
 
     /// Each second.

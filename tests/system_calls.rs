@@ -59,7 +59,11 @@ impl Injection {
 
     /// How many calls it has made fail so far.
     fn hits(&self) -> usize {
-        fs::read_to_string(self.out.join("calls")).unwrap_or_default().matches("(INJECTED)").count()
+        self.calls().matches("(INJECTED)").count()
+    }
+
+    fn calls(&self) -> String {
+        fs::read_to_string(self.out.join("calls")).unwrap_or_default()
     }
 }
 
@@ -371,8 +375,9 @@ fn whoever_comes_while_it_is_told_to_stop_is_answered() {
     }
     let (_docker, mut daemon) = live(vec![container("app", "running", "Up 1 second")], &[]);
     // The loop hears of the signal first: what tells it of that takes its time to return, when it is on its way already.
-    let injection = Injection::of(&daemon, "?sendto,?write", "delay_exit=2000000:when=1");
+    let injection = Injection::of(&daemon, "sendto", "delay_exit=2000000:when=1");
     daemon.signal("TERM");
+    eventually("it is told", || injection.calls().contains("DELAYED"));
     let mut client = daemon.connect();
     client.send(&format!("GET {PREFIX}/health HTTP/1.1\r\nHost: h\r\n\r\n"));
     assert_eq!(client.answer().status, 200);

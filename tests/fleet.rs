@@ -22,7 +22,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use support::fleet::{Host, Nginx, Outcome, Process, Users, has, has_lua, snippet, visit};
@@ -458,30 +458,33 @@ fn a_host_that_was_taken_out_does_not_come_back_with_old_verdicts() {
 struct Liar {
     address: SocketAddr,
     answer: Arc<Mutex<Vec<u8>>>,
+    /// What the last user asked.
+    head: Arc<Mutex<String>>,
 }
 
 impl Liar {
     fn start(number: u8) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, number), 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let answer = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&answer);
+        let (answer, head) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(String::new())));
+        let (told, asked) = (Arc::clone(&answer), Arc::clone(&head));
         // It ends with the tests.
         thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
-                let told = Arc::clone(&told);
+                let (told, asked) = (Arc::clone(&told), Arc::clone(&asked));
                 thread::spawn(move || {
                     while let Some(head) = read_head(&mut stream) {
                         if head.contains("/container-healthcheck/apps") {
                             let _ = stream.write_all(&told.lock().unwrap());
                             return;
                         }
+                        *asked.lock().unwrap() = head;
                         let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{:9}", address.ip()).as_bytes());
                     }
                 });
             }
         });
-        Self { address, answer }
+        Self { address, answer, head }
     }
 
     /// From now on it sends that.
@@ -551,6 +554,33 @@ fn whatever_a_host_says_nothing_breaks_and_logs_stay_clean() {
 }
 
 #[test]
+fn an_app_is_told_by_both_ways_what_paas_conf_tells_it() {
+    if !has_lua() {
+        return;
+    }
+    let liar = Liar::start(5);
+    liar.tells(1, r#"{"a":{"up":true}}"#);
+    let upper = Upper::start(1, &format!("servers = {{ [\"*\"] = {{ \"{}\" }} }}", liar.address));
+    upper.goes_to("a", &["5"]);
+    for way in WAYS {
+        let mut user = Client::new(TcpStream::connect(upper.address).unwrap());
+        user.send(&format!("GET /{way}/a/ HTTP/1.1\r\nHost: paas.example.com:8080\r\n\r\n"));
+        assert_eq!(user.answer().status, 200);
+        let head = liar.head.lock().unwrap();
+        for field in [
+            "Host: paas.example.com:8080",
+            "X-Real-IP: 127.0.0.1",
+            "X-Scheme: http",
+            "X-Forwarded-For: 127.0.0.1",
+            "X-Forwarded-Host: paas.example.com:8080",
+            "X-Forwarded-Proto: http",
+        ] {
+            assert!(head.contains(&format!("\r\n{field}\r\n")), "/{way}/: no {field} in {head}");
+        }
+    }
+}
+
+#[test]
 fn a_daemon_that_has_just_started_and_checks_its_apps_takes_nobody_from_them() {
     if !has_lua() {
         return;
@@ -581,7 +611,7 @@ struct Mortal {
     is_dead: Arc<AtomicBool>,
     /// It holds a question.
     holds: Arc<AtomicBool>,
-    queue: Vec<TcpStream>,
+    life: Option<JoinHandle<(TcpListener, Vec<TcpStream>)>>,
 }
 
 impl Mortal {
@@ -590,10 +620,9 @@ impl Mortal {
         let address = listener.local_addr().unwrap();
         let (is_dead, holds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (dies, asked) = (Arc::clone(&is_dead), Arc::clone(&holds));
-        // It ends with the tests.
-        thread::spawn(move || {
+        let life = thread::spawn(move || {
             let mut silent = Vec::new();
-            for mut stream in listener.incoming().map_while(Result::ok) {
+            while let Ok((mut stream, _)) = listener.accept() {
                 if dies.load(Ordering::Relaxed) {
                     silent.push(stream);
                     break;
@@ -612,19 +641,21 @@ impl Mortal {
                     None => {}
                 }
             }
-            loop {
-                thread::park();
-            }
+            (listener, silent)
         });
-        Self { address, is_dead, holds, queue: Vec::new() }
+        Self { address, is_dead, holds, life: Some(life) }
     }
 
-    /// As seen from outside: once the queue of those who would connect is full, the kernel answers nobody.
-    fn dies(&mut self) {
+    /// As seen from outside: once the queue of those who would connect is full, the kernel answers nobody. Gives what is not to be closed.
+    fn dies(&mut self) -> (TcpListener, Vec<TcpStream>) {
         self.is_dead.store(true, Ordering::Relaxed);
+        let last = TcpStream::connect(self.address).unwrap();
+        let (listener, mut open) = self.life.take().unwrap().join().unwrap();
+        open.push(last);
         while let Ok(stream) = TcpStream::connect_timeout(&self.address, Duration::from_secs(1)) {
-            self.queue.push(stream);
+            open.push(stream);
         }
+        (listener, open)
     }
 }
 
@@ -637,7 +668,7 @@ fn a_host_that_falls_silent_is_noticed_and_meanwhile_keeps_one_user_waiting_by_b
     let upper = Upper::start(1, &format!("servers = {{ [\"*\"] = {{ \"{}\", \"{}\" }} }}", mortal.address, honest.address));
     upper.goes_to("a", &["5", "6"]);
     eventually("it is asked to say what changes", || mortal.holds.load(Ordering::Relaxed));
-    mortal.dies();
+    let _open = mortal.dies();
     let answers: Vec<_> = (0..12).map(|_| upper.visit("/b/a/").status).collect();
     assert_eq!(answers, [200; 12]);
     assert!(upper.count_in_log("while connecting to upstream") <= 1, "{}", upper.nginx.log());

@@ -299,12 +299,14 @@ impl Inbound {
 
     /// Whether bytes of the client are welcome.
     #[must_use]
+    #[inline]
     pub fn wants_bytes(&self) -> bool {
         !self.ended && (self.phase == Phase::Linger || self.may_read())
     }
 
     /// Whether a look at what is stored could find a request that was left lying because too much was owed.
     #[must_use]
+    #[inline]
     pub fn has_more(&self) -> bool {
         !self.stored.is_empty() && !self.partial && self.may_read()
     }
@@ -340,6 +342,7 @@ impl Inbound {
 
     /// What the connection waits for, and since which request: two equal values are the same wait, whose deadline stands.
     #[must_use]
+    #[inline]
     pub fn waiting(&self) -> (Wait, u32) {
         let wait = if self.phase == Phase::Linger {
             Wait::ClientToClose

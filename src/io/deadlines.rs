@@ -31,6 +31,7 @@ impl Due {
 
 impl Deadlines {
     /// From now on it is due then, or never.
+    #[inline]
     pub fn set(&mut self, id: Id, due: &mut Due, at: Option<Instant>) {
         due.at = at;
         let Some(at) = at else { return };

@@ -102,6 +102,7 @@ impl Socket {
     }
 
     /// Reads, if it is known that there may be something.
+    #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
         while self.readable {
             match self.stream.read(buffer) {

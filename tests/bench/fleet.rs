@@ -120,9 +120,13 @@ fn conf(servers: [SocketAddr; 3], ways: &[SocketAddr; 9]) -> String {
         snippet("openresty/location-balance.conf", &[(guard, guarded), ("container_healthcheck_apps", upstream)])
     };
     let by_script = |script: &str| snippet("openresty/location-route.conf", &[("require(\"container_healthcheck\").route()", script)]);
+    let choice = "rewrite_by_lua_block {\n        require(\"container_healthcheck\").route()\n    }";
+    let without = |set: &str, upstream: &str| {
+        snippet("openresty/location-route.conf", &[(choice, ""), ("set $target_up \"\";", set), ("http://$target_up", upstream)])
+    };
     let locations = [
-        "location ~ ^/o/([^/]+) { set $app $1; proxy_pass http://plain; proxy_connect_timeout 3s; }".to_owned(),
-        "location ~ ^/o/([^/]+) { set $app $1; set $target_up $turn; proxy_pass http://$target_up; proxy_connect_timeout 3s; }".to_owned(),
+        without("", "http://plain"),
+        without("set $target_up $turn;", "http://$target_up"),
         by_script(&TURNS.replace("SERVERS", &addresses)),
         snippet("openresty/location-route.conf", &[]),
         by("", "kept"),

@@ -12,6 +12,7 @@ impl Engine {
 
     /// Gives a probe its verdict: all that Docker can say is known. The first one of an app waits for the result of a check. So a
     /// probe waits for Docker and then for the check, each as long as it may.
+    #[inline]
     pub(in crate::engine) fn tell(&mut self, ticket: Ticket, app: &AppName, stale: bool, may_wait: bool, now: Instant) {
         let waits = self.asked_about(app, now);
         let has_room = !waits || self.has_room();

@@ -77,9 +77,9 @@ pub const PIPELINE: usize = 16;
 /// Answer: no further request of its is read until it takes some. Counter: `http_limits_met_total{limit="unsent"}`.
 pub const UNSENT_BYTES: usize = 16 * 1024;
 
-/// Bytes of answers that all clients together have not taken yet, above which no answer larger than [`LARGE_ANSWER`] is made: those about
-/// all apps are, and a thousand clients that read nothing would else take more memory than the service may have. Balancers read. Answer:
-/// 503 `busy` in its place. Counter: `http_limits_met_total{limit="unsent_in_all"}`.
+/// Bytes of answers that all clients together have not taken yet. Above it no answer larger than 1 KiB is made, as those about all apps are: a
+/// thousand clients that read nothing would else take more memory than the service may have. Balancers read.
+/// Answer: 503 `busy` in place of an answer larger than 1 KiB. Counter: `http_limits_met_total{limit="unsent_in_all"}`.
 pub const UNSENT_BYTES_IN_ALL: usize = 32 * 1024 * 1024;
 
 /// Probes that wait, for Docker or a check, in all. Live connections alone cannot come near it; a client that asks, resets and

@@ -179,7 +179,7 @@ fn in_words(name: &str, kind: &str, value: &str) -> String {
         return format!("{} {unit}", number(count));
     }
     let value: u64 = value.split(" * ").map(number).product();
-    match (name.ends_with("_BYTES"), value) {
+    match (name.contains("_BYTES"), value) {
         (true, _) if value.is_multiple_of(1 << 20) => format!("{} MiB", value >> 20),
         (true, _) if value.is_multiple_of(1 << 10) => format!("{} KiB", value >> 10),
         (true, _) => format!("{value} bytes"),
@@ -209,6 +209,7 @@ fn limit_item(limit: &Limit, counters: &[String]) -> String {
     let unknown: Vec<_> = quoted.iter().filter(|counter| !counters.iter().any(|known| known == *counter)).collect();
     assert!(unknown.is_empty(), "{name}: there is no such counter: {unknown:?}");
     assert!(!quoted.is_empty() || counter.starts_with("none, since "), "{name} has no counter, and no reason for that");
+    assert!(![&**title, &**answer].concat().contains('['), "{name}: a reader of the man page has no links");
     let title = sentences(title.strip_prefix("Bytes of ").unwrap_or(title)).replace('\n', " ");
     format!(".It {title}: {value}\n{}\n{}\n", sentences(answer), filled(&bold(&format!("Counter: {counter}"))))
 }

@@ -616,6 +616,9 @@ end
 
 -- The next server, none of those in `tried`; nil if there are no others.
 local function pick(choice, tried)
+    if not tried then
+        return next_of(choice[1])
+    end
     for _, tier in ipairs(choice) do
         local server = next_of(tier, tried)
         if server then
@@ -637,9 +640,6 @@ end
 
 -- With the addresses that are left alone.
 local function and_unreached(tried)
-    if looked_at >= unreached_until then
-        return tried
-    end
     for address, till in pairs(unreached) do
         if looked_at < till then
             tried = (tried or " ") .. address .. " "
@@ -762,7 +762,7 @@ function M.balance()
     elseif choice.count > 1 then
         balancer.set_more_tries(choice.count - 1)
     end
-    local server = pick(choice, and_unreached(tried)) or pick(choice, tried) or pick(choice)
+    local server = looked_at < unreached_until and pick(choice, and_unreached(tried)) or pick(choice, tried) or pick(choice)
     local ok, err = balancer.set_current_peer(server.host, server.port)
     if not ok then
         log(ngx.ERR, server.address, ": ", err)

@@ -48,6 +48,9 @@ impl Engine {
         for waiters in waiting.into_iter().chain([&mut self.behind, &mut self.open]) {
             waiters.retain(|waiter| waiter.ticket.connection != connection);
         }
+        if let Some(checks) = &mut self.checks {
+            checks.retain_waiting(|ticket, _| ticket.connection != connection);
+        }
     }
 
     /// The server stops: who waits for a change is told what is so, and from now on nobody may wait.

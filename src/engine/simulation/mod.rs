@@ -4,7 +4,7 @@
 //! 20.10; it loses events, hangs, and goes away and comes back, with its containers or without. The process stands still for seconds or
 //! hours, and the clock is set back and forth. What is checked:
 //!
-//! - whoever asked is answered exactly once, in time, about the app they asked for;
+//! - whoever asked is answered exactly once, in time, about the app they asked for; whoever has left is not;
 //! - whoever is told "up" is told so by facts that no event read before contradicts;
 //! - after a standstill in which events may have been lost, nobody who comes is told anything of an app before it was listed again, unless it
 //!   is called stale, and nothing that is older than the grace;
@@ -382,15 +382,15 @@ impl<'a> World<'a> {
 
     /// Everything else is answered at once, whatever Docker does.
     fn ask_something_else(&mut self) {
-        let ticket = self.ticket();
-        let (route, want) = [
+        let routes = [
             (Route::Health, Some(Answer::Healthy)),
             (Route::NotFound, Some(Answer::NotFound)),
             (Route::BadName, Some(Answer::BadName)),
             (Route::NotAllowed, Some(Answer::NotAllowed)),
             (Route::Ready, None),
-        ][self.dice.throw(5) as usize]
-            .clone();
+        ];
+        let Some((route, want)) = routes.get(self.dice.throw(8) as usize).cloned() else { return self.somebody_leaves() };
+        let ticket = self.ticket();
         let down = self.engine.trust(self.now) == Trust::Down;
         self.engine.asked(ticket, route.clone(), false, self.now);
         let Some(Action::Answer(to, answer)) = self.engine.next_action(self.now) else { panic!("{route:?} waits") };
@@ -400,6 +400,17 @@ impl<'a> World<'a> {
             None if self.is_drained("all") => assert!(matches!(answer, Answer::Drained(_)), "{answer:?}"),
             None => assert_eq!(matches!(answer, Answer::Unknown(_)), down, "{answer:?}"),
         }
+    }
+
+    /// One who waits does so no longer, and is told nothing.
+    fn somebody_leaves(&mut self) {
+        let (probes, surveys) = (self.probes.len(), self.surveys.len());
+        if probes + surveys == 0 {
+            return;
+        }
+        let which = self.dice.throw((probes + surveys) as u64) as usize;
+        let ticket = if which < probes { self.probes.remove(which).ticket } else { self.surveys.remove(which - probes).ticket };
+        self.engine.left(ticket.connection);
     }
 
     // ---- What the operator does.

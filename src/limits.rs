@@ -82,8 +82,8 @@ pub const UNSENT_BYTES: usize = 16 * 1024;
 /// Answer: 503 `busy` in place of an answer larger than 1 KiB. Counter: `http_limits_met_total{limit="unsent_in_all"}`.
 pub const UNSENT_BYTES_IN_ALL: usize = 32 * 1024 * 1024;
 
-/// Probes that wait, for Docker or a check, in all. Live connections alone cannot come near it; a client that asks, resets and
-/// asks again while Docker hangs could.
+/// Probes that wait, for Docker or a check, in all: as many as the clients of the default `-max-clients` can ask for, whatever more of them
+/// there may be.
 /// Answer: 503 `busy`. Counter: `probes_busy_total`.
 pub const WAITING_PROBES: usize = 16 * 1024;
 

@@ -344,3 +344,18 @@ fn wrong_usage_is_one_line() {
         assert!(code == Some(64) && line.contains(words), "{ended:?}");
     }
 }
+
+#[test]
+fn a_server_is_found_by_its_prefix_and_by_its_socket() {
+    let docker = FakeDocker::listing(apps("running", "Up 5 days"));
+    docker.open_stream();
+    let folder = Folder::new();
+    let socket = format!("unix:{}", folder.join("socket").display());
+    let daemon = Daemon::start(&docker.path(), &["-bind", &socket, "-prefix", "/p"]);
+    daemon.wait_for_log("live");
+    for bind in [&daemon.address().to_string(), &socket] {
+        let mut command = program();
+        command.args(["-prefix", "/p", "-bind", bind, "check", "bk_iam"]);
+        assert_eq!(run(command).code, Some(0), "{bind}");
+    }
+}

@@ -5,8 +5,9 @@
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use support::{Answer, Daemon, FakeDocker, PREFIX, container, container_id, eventually, hang};
+use support::{Answer, Daemon, FakeDocker, Gate, PREFIX, container, container_id, eventually, hang, list, send_list};
 
 /// `name state status`, as they are listed.
 type Listed<'a> = &'a [(&'a str, &'a str, &'a str)];
@@ -313,4 +314,110 @@ fn a_docker_that_hangs_behind_an_open_stream_is_found_out() {
     docker.event("start", "app", "");
     eventually("it is up", || is_fresh(&daemon.app("app")));
     assert_eq!((docker.listeners(), daemon.counter("docker_streams_total")), (1, 1));
+}
+
+// ---- What an event has said stands.
+
+#[test]
+fn a_list_that_was_asked_for_before_an_event_says_nothing_of_it() {
+    let before = [("dead", "exited", "Exited (1) 1 day ago"), ("ill", "running", "Up 3 minutes (healthy)")];
+    let (docker, daemon) = live(&before, &["-resync", "300ms", "-docker-timeout", "60s"]);
+    let (stale, looks) = (list(&before), all(&[("new", "running", UP), ("dead", "running", UP)]));
+    let gate = Gate::default();
+    let held = gate.clone();
+    docker.behave(move |stream, head| {
+        if head.contains("filters=") {
+            let asked = looks.iter().filter(|json| head.contains(&json[7..71])).map(String::as_str);
+            return send_list(stream, &format!("[{}]", asked.collect::<Vec<_>>().join(",")));
+        }
+        held.pass();
+        send_list(stream, &stale);
+    });
+    let asked = docker.requests().len();
+    eventually("a list of all is on its way", || docker.requests().len() > asked);
+    docker.event("start", "dead", "");
+    docker.event("health_status: unhealthy", "ill", "");
+    docker.event("create", "new", "");
+    docker.event("start", "new", "");
+    eventually("the new one is known", || daemon.app("new").status == 200);
+    let are_told = || assert_eq!(["dead", "ill", "new"].map(|app| daemon.app(app).status), [200, 503, 200]);
+    are_told();
+    let landed = || daemon.counter("docker_list_duration_seconds_count");
+    let so_far = landed();
+    // The next list does not come.
+    docker.behave(|stream, _| hang(stream));
+    gate.open();
+    eventually("it has landed", || landed() > so_far);
+    are_told();
+}
+
+#[test]
+fn unpause_stands_against_a_list_for_a_moment() {
+    let (docker, daemon) = live(&[("app", "running", UP)], &[]);
+    docker.event("pause", "app", "");
+    lists(&docker, &[("app", "paused", "Up 3 minutes (Paused)")]);
+    docker.event("unpause", "app", "");
+    assert_eq!(daemon.app("app").status, 200);
+    let (before, _) = questions(&docker);
+    eventually("a list says that it is paused", || questions(&docker).0 > before);
+    let answered = daemon.counter("docker_looks_total");
+    eventually("and another one", || daemon.counter("docker_looks_total") > answered);
+    assert_eq!(daemon.app("app").status, 200);
+}
+
+#[test]
+fn health_outlives_a_pause() {
+    let (docker, daemon) = live(&[("app", "running", "Up 3 minutes (unhealthy)")], &["-resync", "100ms"]);
+    lists(&docker, &[("app", "paused", "Up 3 minutes (Paused)")]);
+    docker.event("pause", "app", "");
+    assert_eq!(daemon.app("app").verdict(), down("paused"));
+    let landed = || daemon.counter("docker_list_duration_seconds_count");
+    let so_far = landed();
+    eventually("lists have come that do not show its health", || landed() > so_far + 1);
+    docker.behave(|stream, _| hang(stream));
+    docker.event("unpause", "app", "");
+    assert_eq!(daemon.app("app").verdict(), down("unhealthy"));
+}
+
+#[test]
+fn health_is_no_life() {
+    let (docker, daemon) = live(&[("app", "running", "Up 3 minutes (healthy)")], &[]);
+    docker.event("die", "app", r#""exitCode":"1""#);
+    docker.event("health_status: unhealthy", "app", "");
+    docker.event("health_status: healthy", "app", "");
+    assert_eq!(daemon.app("app").verdict(), down("exited"));
+}
+
+#[test]
+fn only_who_could_be_told_something_else_waits_for_a_suspect() {
+    let (docker, daemon) = live(&[("other", "running", UP)], &["-docker-timeout", "60s"]);
+    docker.behave(|stream, _| hang(stream));
+    docker.event("start", "new", "");
+    eventually("it is asked about", || daemon.counter("docker_looks_total") == 1);
+    assert_eq!(daemon.app("other").status, 200);
+    assert_eq!(daemon.app("nobody").status, 404);
+}
+
+#[test]
+fn while_events_come_the_view_is_stale_and_not_down() {
+    let (docker, daemon) = live(&[("app", "running", UP)], &["-docker-timeout", "300ms", "-resync", "300ms", "-docker-grace", "1s"]);
+    docker.behave(|stream, _| hang(stream));
+    daemon.is("stale");
+    let since = Instant::now();
+    eventually("three times the grace is over", || {
+        docker.event("exec_start: sh", "app", "");
+        assert_eq!(daemon.app("app").status, 200);
+        since.elapsed() > Duration::from_secs(3)
+    });
+    daemon.is("down");
+}
+
+#[test]
+fn a_suspect_is_starting_in_grace() {
+    let (docker, daemon) = live(&[("app", "running", "Up 3 minutes (healthy)")], &["-docker-timeout", "300ms", "-docker-grace", "1h"]);
+    docker.behave(|stream, _| hang(stream));
+    docker.event("die", "app", r#""exitCode":"1""#);
+    docker.event("start", "app", "");
+    daemon.is("stale");
+    assert_eq!(daemon.app("app").verdict(), down("starting"));
 }

@@ -313,3 +313,16 @@ fn the_first_check_of_an_app_that_was_started_again_waits_for_none_of_those_that
     let sent: Vec<_> = checks(&mut scene).into_iter().chain(checks(&mut scene)).collect();
     assert_eq!(sent, [again.as_str()]);
 }
+
+#[test]
+fn a_list_rests_twenty_times_as_long_as_it_took() {
+    let mut scene = Scene::live(Settings { resync: milliseconds(100), ..settings() }, &[]);
+    scene.wait(milliseconds(100));
+    let (all, _) = scene.asks_one();
+    scene.wait(milliseconds(300));
+    scene.says(all, vec![]);
+    scene.wait(milliseconds(5999));
+    assert_eq!(scene.asks(), []);
+    scene.wait(milliseconds(1));
+    assert_eq!(scene.asks_one().1, Question::All);
+}

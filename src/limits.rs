@@ -82,8 +82,8 @@ pub const UNSENT_BYTES: usize = 16 * 1024;
 /// Answer: 503 `busy` in place of an answer larger than 1 KiB. Counter: `http_limits_met_total{limit="unsent_in_all"}`.
 pub const UNSENT_BYTES_IN_ALL: usize = 32 * 1024 * 1024;
 
-/// Probes that wait, for Docker or a check, in all: as many as the clients of the default `-max-clients` can ask for, whatever more of them
-/// there may be.
+/// Probes that wait, for Docker or a check, in all. So many can those clients ask for that the default of `-max-clients` lets in; more
+/// clients could ask for more.
 /// Answer: 503 `busy`. Counter: `probes_busy_total`.
 pub const WAITING_PROBES: usize = 16 * 1024;
 

@@ -299,7 +299,7 @@ impl Users {
                     while !is_over.load(Ordering::Relaxed) {
                         outcomes.push(visit(address, &path));
                         // So that a run does not use up the ports of the machine.
-                        thread::sleep(Duration::from_millis(1));
+                        thread::sleep(Duration::from_millis(3));
                     }
                     outcomes
                 })

@@ -38,12 +38,14 @@ pub fn patience() -> Duration {
     Duration::from_secs(if wrapper().is_empty() { 20 } else { 200 })
 }
 
-/// Waits until it is so.
+/// Waits until it is so. What is seldom soon is looked at less and less often: each look may be a connection, and where Docker runs the
+/// kernel keeps track of all there were in two minutes, and of no more than its table holds.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + patience();
+    let (until, mut pause) = (Instant::now() + patience(), Duration::from_millis(5));
     while !is_so() {
         assert!(Instant::now() < until, "in {:?} never: {what}", patience());
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(pause);
+        pause = (pause * 9 / 8).min(Duration::from_millis(50));
     }
 }
 

@@ -1,0 +1,169 @@
+//! What lists say: each is judged by when it was asked for.
+
+use std::collections::HashSet;
+
+use super::{Asked, View, decides};
+use crate::docker::{Container, Health, State};
+use crate::limits;
+
+impl View {
+    /// A list of all containers landed.
+    pub fn landed(&mut self, containers: Vec<Container>, asked: &Asked) {
+        let mut seen: Vec<bool> = vec![false; self.entries.capacity().max(self.entries.len())];
+        for container in containers {
+            let slot = self.listed(container, asked);
+            match seen.get_mut(slot) {
+                Some(seen) => *seen = true,
+                None => seen.resize(slot.saturating_add(1), true),
+            }
+        }
+        let absent: Vec<usize> =
+            self.entries.iter().map(|(slot, _)| slot).filter(|&slot| !seen.get(slot).copied().unwrap_or(true)).collect();
+        for slot in absent {
+            self.absent(slot, asked);
+        }
+        self.was_listed = true;
+    }
+
+    /// A list of those ids landed.
+    pub fn landed_about(&mut self, ids: &[Box<str>], containers: Vec<Container>, asked: &Asked) {
+        let mut missing: Vec<usize> = ids.iter().filter_map(|id| self.known(id)).collect();
+        for container in containers {
+            // Whoever is not known any more was not in a list of all that landed meanwhile.
+            if self.known(container.parts().id).is_some() {
+                let slot = self.listed(container, asked);
+                missing.retain(|&other| other != slot);
+            }
+        }
+        for slot in missing {
+            self.gone(slot, asked);
+        }
+        // An event that was read meanwhile has kept a question open.
+        self.unanswered(ids);
+    }
+
+    /// Whatever a list did not say of the health of the running containers in it, told by who of them is ailing. Of those this
+    /// does not say in which way: one that has been anything else in this run is unhealthy, any other is starting. Those that are not may have no
+    /// HEALTHCHECK; they are up either way, and asked about after each start.
+    pub fn fill_in_health(&self, containers: &mut [Container], ailing: &[Container]) {
+        let ailing: HashSet<&str> = ailing.iter().map(|container| container.parts().id).collect();
+        for container in containers.iter_mut().filter(|container| container.state == State::Running) {
+            let id = container.parts().id;
+            let known = self.known(id).and_then(|slot| self.entries.get(slot)).map(|entry| entry.container.health);
+            container.health = match known {
+                _ if !ailing.contains(id) => Health::Healthy,
+                Some(Health::Healthy | Health::Unhealthy) => Health::Unhealthy,
+                None | Some(Health::None | Health::Starting) => Health::Starting,
+            };
+        }
+    }
+
+    fn listed(&mut self, container: Container, asked: &Asked) -> usize {
+        let Some(slot) = self.known(container.parts().id) else {
+            let runs = container.state == State::Running;
+            let has_check = runs.then_some(container.health != Health::None);
+            let slot = self.insert(container, asked.at);
+            if let Some(entry) = self.entries.get_mut(slot) {
+                (entry.tick, entry.has_check) = (asked.tick, has_check);
+            }
+            if runs && self.was_listed {
+                self.started(slot, Some(asked.at));
+            }
+            self.index(slot);
+            return slot;
+        };
+        let Some(entry) = self.entries.get_mut(slot) else { return slot };
+        // Asked for before the event was read, or before another list that has spoken, it says nothing about this container.
+        if asked.tick < entry.tick {
+            return slot;
+        }
+        entry.tick = asked.tick;
+        let mut container = container;
+        let believed = entry.said.is_none_or(|said| decides(&said, asked, Some(container.state)));
+        if !believed {
+            // Of its life the event knows better; what it is, the list says all the same. When to ask again is a matter of the
+            // looks, or a list that lies would be asked for over and over.
+            (container.state, container.health) = (entry.container.state, entry.container.health);
+            container.set_status(entry.container.parts().status);
+        }
+        let stands = entry.renamed.is_some_and(|at| asked.at.saturating_duration_since(at) < limits::CHANGE_STANDS);
+        // Docker releases the old name a moment after it has announced the new one (measured: both are listed). A list without the
+        // new one knows of a later rename.
+        let (own, listed) = (entry.container.parts(), container.parts());
+        let new = own.own_names().next();
+        if stands && listed.own_names().count() > 1 && new.is_some_and(|new| listed.own_names().any(|name| name == new)) {
+            container.set_names(own.names);
+        } else {
+            entry.renamed = None;
+        }
+        if believed && container.state == State::Running {
+            entry.has_check = Some(container.health != Health::None);
+        }
+        if believed {
+            self.settle(slot);
+        } else {
+            self.suspect(slot, false);
+        }
+        if self.entries.get(slot).is_some_and(|entry| entry.container == container && !entry.removed) {
+            return slot;
+        }
+        self.unindex(slot);
+        let lives = |state| matches!(state, State::Running | State::Paused);
+        let was = self.entries.get(slot).map(|entry| lives(entry.container.state));
+        if was == Some(!lives(container.state)) {
+            self.started(slot, lives(container.state).then_some(asked.at));
+        }
+        if let Some(entry) = self.entries.get_mut(slot) {
+            let health = entry.container.health;
+            let same_run = entry.container.state == State::Running || entry.container.state == State::Paused;
+            entry.container = container;
+            entry.removed &= !believed;
+            // Its health is not shown, and is still that of this run.
+            if believed && same_run && entry.container.state == State::Paused {
+                entry.container.health = health;
+            }
+        }
+        self.index(slot);
+        slot
+    }
+
+    /// It is in no list of those ids. A list of all that was asked for before may still be on its way, and have it.
+    fn gone(&mut self, slot: usize, asked: &Asked) {
+        if !self.entries.get(slot).is_some_and(|entry| entry.may_be_gone(asked)) {
+            return;
+        }
+        self.unindex(slot);
+        if let Some(entry) = self.entries.get_mut(slot) {
+            (entry.tick, entry.removed, entry.renamed, entry.outcome) = (asked.tick, true, None, [None; 2]);
+        }
+        self.settle(slot);
+        self.started(slot, None);
+    }
+
+    /// It is in no list of all.
+    fn absent(&mut self, slot: usize, asked: &Asked) {
+        let Some(entry) = self.entries.get(slot).filter(|entry| entry.may_be_gone(asked)) else { return };
+        if let Ok(at) = self.place(entry.container.parts().id) {
+            self.by_id.remove(at);
+        }
+        self.settle(slot);
+        self.started(slot, None);
+        self.unindex(slot);
+        if let Some(entry) = self.entries.try_remove(slot) {
+            // A rename, and a check that has ended, are still to be looked at: that is not for who has the slot next.
+            if let Some(at) = entry.look {
+                self.looks.remove(&(at, slot));
+            }
+            self.recent.retain(|(_, other, _)| *other != slot);
+        }
+    }
+
+    /// A list that may speak about it has spoken.
+    fn settle(&mut self, slot: usize) {
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.said = None;
+        }
+        self.schedule(slot);
+        self.suspect(slot, false);
+    }
+}

@@ -10,7 +10,7 @@ use crate::http::response::{Broken, Head};
 use crate::limits;
 
 /// A list that landed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub struct Listed {
     /// The containers in it.
     pub containers: Vec<Container>,

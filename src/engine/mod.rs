@@ -41,6 +41,7 @@ pub mod route;
 mod scenes;
 #[cfg(any(test, fuzzing))]
 pub mod simulation;
+mod stream;
 pub mod verdict;
 pub mod view;
 pub mod watch;
@@ -57,7 +58,8 @@ pub use drains::{Drained, Drains};
 pub use route::{Path, Route};
 pub use verdict::{DockerHealth, Policy, Shown, Verdict};
 
-use questions::{List, Look, Stream};
+use questions::{List, Look};
+use stream::Stream;
 use view::{Tick, View};
 use watch::{Query, Watch};
 

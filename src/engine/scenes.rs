@@ -36,7 +36,7 @@ fn named(id: &str, names: &str, state: State) -> Container {
 }
 
 fn listed(containers: Vec<Container>) -> Listed {
-    Listed { containers, podman: None, is_silent_on_health: false }
+    Listed { containers, ..Listed::default() }
 }
 
 /// An engine, and a Docker that says what a test wants.

@@ -189,11 +189,7 @@ impl World<'_> {
         let which = self.dice.throw(self.forgotten.len() as u64) as usize;
         let asked = self.forgotten.swap_remove(which);
         if self.dice.throw(2) == 0 {
-            self.engine.docker_said(
-                asked.flight,
-                Ok(Listed { containers: Vec::new(), podman: None, is_silent_on_health: false }),
-                self.now,
-            );
+            self.engine.docker_said(asked.flight, Ok(Listed::default()), self.now);
         } else {
             self.engine.docker_told(asked.flight, &Told::Opened, self.now);
         }

@@ -315,6 +315,26 @@ fn the_first_check_of_an_app_that_was_started_again_waits_for_none_of_those_that
 }
 
 #[test]
+fn those_who_wait_for_a_check_take_places_too_until_it_has_decided() {
+    let check = CheckSettings { interval: Duration::from_secs(5), timeout: Duration::from_secs(3), fall: 2, rise: 1, fail: vec![502..=504] };
+    let mut scene = Scene::live(Settings { check: Some(check), ..settings() }, &[container(State::Running)]);
+    for _ in 0..crate::limits::WAITING_PROBES {
+        scene.probe("app");
+    }
+    let actions = scene.actions();
+    let [Action::Check(flight, _)] = *actions else { panic!("{actions:?}") };
+    scene.probe("app");
+    let actions = scene.actions();
+    assert!(matches!(&*actions, [Action::Answer(_, Answer::Busy)]), "{actions:?}");
+    assert_eq!(scene.engine.counts().busy, 1);
+    scene.engine.check_told(flight, 200, scene.now);
+    let told = |scene: &mut Scene| scene.actions().iter().filter(|action| matches!(action, Action::Verdict(_, _, false))).count();
+    assert_eq!(told(&mut scene), crate::limits::WAITING_PROBES);
+    scene.probe("app");
+    assert_eq!(told(&mut scene), 1, "nobody waits any more");
+}
+
+#[test]
 fn a_list_rests_twenty_times_as_long_as_it_took() {
     let mut scene = Scene::live(Settings { resync: milliseconds(100), ..settings() }, &[]);
     scene.wait(milliseconds(100));

@@ -132,10 +132,14 @@ impl Stage {
         stage
     }
 
-    /// Somebody asks, on a connection of their own, and may be disappointed.
+    /// Somebody asks, on a connection of their own, and may soon be disappointed.
     fn ask(&self, path: &str) -> Option<String> {
+        self.ask_for(path, Duration::from_millis(500))
+    }
+
+    fn ask_for(&self, path: &str, patience: Duration) -> Option<String> {
         let mut stream = TcpStream::connect(self.daemon.address()).ok()?;
-        stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+        stream.set_read_timeout(Some(patience)).ok()?;
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
@@ -157,8 +161,9 @@ impl Stage {
         self.daemon.signal("HUP");
     }
 
+    /// However long that takes.
     fn is_healthy(&self) -> bool {
-        self.ask(&format!("{PREFIX}/health")).is_some_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+        self.ask_for(&format!("{PREFIX}/health"), support::patience()).is_some_and(|answer| answer.starts_with("HTTP/1.1 200 "))
     }
 
     /// All is as it should be.

@@ -316,7 +316,8 @@ fn the_first_check_of_an_app_that_was_started_again_waits_for_none_of_those_that
 
 #[test]
 fn those_who_wait_for_a_check_take_places_too_until_it_has_decided() {
-    let check = CheckSettings { interval: Duration::from_secs(5), timeout: Duration::from_secs(3), fall: 2, rise: 1, fail: vec![502..=504] };
+    let check =
+        CheckSettings { interval: Duration::from_secs(5), timeout: Duration::from_secs(3), fall: 2, rise: 1, fail: vec![502..=504] };
     let mut scene = Scene::live(Settings { check: Some(check), ..settings() }, &[container(State::Running)]);
     for _ in 0..crate::limits::WAITING_PROBES {
         scene.probe("app");

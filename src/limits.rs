@@ -82,6 +82,15 @@ pub const UNSENT_BYTES: usize = 16 * 1024;
 /// Answer: 503 `busy` in place of an answer larger than 1 KiB. Counter: `http_limits_met_total{limit="unsent_in_all"}`.
 pub const UNSENT_BYTES_IN_ALL: usize = 32 * 1024 * 1024;
 
+/// Bytes of answers that the kernel holds for one client. It takes twice that; by itself it would hold forty times as much, which is charged to
+/// the service. Less than a segment of the loopback (64 KiB) would wait for its acknowledgement each time.
+/// Answer: no further request of its is read until it takes some. Counter: `http_limits_met_total{limit="unsent"}`.
+pub const KERNEL_BYTES: i32 = 64 * 1024;
+
+/// Bytes of requests that the kernel holds of one client. It takes twice that.
+/// Answer: no more of its is taken until they are read. Counter: none, since the kernel does not tell.
+pub const KERNEL_REQUEST_BYTES: i32 = 16 * 1024;
+
 /// Probes that wait, for Docker or a check, in all. So many can those clients ask for that the default of `-max-clients` lets in; more
 /// clients could ask for more.
 /// Answer: 503 `busy`. Counter: `probes_busy_total`.
@@ -193,6 +202,10 @@ pub const DRAIN_BYTES: usize = 4 * 1024;
 /// Bytes of the reason that is given to `drain`. The file is to stay below its own limit.
 /// Answer: the command ends with 64 and says so. Counter: none, since the server is not asked.
 pub const REASON_BYTES: usize = 1024;
+
+/// Characters of the name of who drains. As that of the reason.
+/// Answer: the rest is left out. Counter: none, since the server is not asked.
+pub const BY_CHARS: usize = 64;
 
 // ---- The commands and the service.
 
@@ -340,8 +353,8 @@ pub const ROUND_ACCEPTS: usize = 64;
 /// Before `accept` is tried again after it found no descriptor or no memory, unless somebody leaves earlier.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A turn that begins so much later than it was to begin at the latest: until then this process, or its machine, stood still. No turn of its
-/// own takes so long.
+/// A turn that begins so much later than it was to begin at the latest: until then this process, or its machine, stood still. The processor time
+/// that it has used meanwhile does not count.
 pub const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Between two log lines about the same limit, however often it is hit in between.

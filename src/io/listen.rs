@@ -1,10 +1,12 @@
 //! Where we listen, and what an error of `accept` means.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 
 use log::info;
 use mio::{Interest, Registry, Token};
 
+use super::memory;
 use super::sock::{Listener, Stream};
 use crate::config::{Address, Listen};
 
@@ -90,6 +92,10 @@ pub fn listen(addresses: &[Listen], inherited: Vec<Listener>, registry: &Registr
 fn add(all: &mut Vec<Listening>, mut listener: Listener, registry: &Registry, first: usize) -> Result<(), String> {
     let wrong = |error| format!("cannot poll a listener: {error}");
     registry.register(listener.source(), Token(first.saturating_add(all.len())), Interest::READABLE).map_err(wrong)?;
+    if let Listener::Tcp(listener) = &listener {
+        // Without it clients can only make more of it.
+        let _ = memory::narrow(listener.as_fd());
+    }
     // For port 0 only this tells.
     info!("listening address={}", listener.address().map_err(wrong)?);
     all.push(Listening { listener, ready: true });
@@ -110,7 +116,7 @@ fn is_taken_by_ours(address: &Address, bound: &[Address]) -> bool {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error().unwrap_or(libc::EIO) {
-        libc::EADDRINUSE => " (does another server run there? -port or -bind choose another address)",
+        libc::EADDRINUSE => " (is it named twice, or does another server run there? -port or -bind choose another address)",
         libc::EADDRNOTAVAIL => " (-bind wants an address of this host)",
         libc::EACCES | libc::EPERM => " (ports below 1024 and folders of others need root)",
         libc::ENOENT => " (the folder of the socket does not exist)",

@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
+use super::memory;
 use crate::config::Address;
 
 impl fmt::Display for Address {
@@ -121,14 +123,14 @@ impl Source for Stream {
 pub enum Listener {
     /// On TCP.
     Tcp(TcpListener),
-    /// On a Unix socket, whose file goes with it if it is ours and not of whoever passed it on.
+    /// On a Unix socket, whose file goes with it if we have made it, and not whoever passed it on or came later.
     Unix {
         /// Itself.
         listener: UnixListener,
         /// Its file.
         path: PathBuf,
-        /// Whether we have made that.
-        is_ours: bool,
+        /// The inode that we have made.
+        made: Option<u64>,
     },
 }
 
@@ -149,7 +151,7 @@ impl Listener {
             }
             other => other?,
         };
-        let listener = Self::Unix { listener, path: path.clone(), is_ours: true };
+        let listener = Self::Unix { listener, path: path.clone(), made: inode(path) };
         // As open as a TCP port of this host, whatever the umask; who is to be kept out is kept out by the folder.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
         Ok(listener)
@@ -179,7 +181,12 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Ok(Stream::Tcp(stream))
             }
-            Self::Unix { listener, .. } => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Self::Unix { listener, .. } => {
+                let (stream, _) = listener.accept()?;
+                // It has nothing from its listener.
+                let _ = memory::narrow(stream.as_fd());
+                Ok(Stream::Unix(stream))
+            }
         }
     }
 
@@ -194,11 +201,17 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Self::Unix { path, is_ours: true, .. } = self {
-            // If somebody was quicker there is nothing to remove.
+        // Somebody may have removed it, and another one may listen there now. As long as the socket lives its inode is nobody else's.
+        if let Self::Unix { path, made: Some(made), .. } = self
+            && inode(path) == Some(*made)
+        {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|file| file.ino())
 }
 
 /// A connection to a Unix socket for who waits in place. It is there at once or says `WouldBlock`: a blocking connect would wait for

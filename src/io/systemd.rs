@@ -58,7 +58,7 @@ fn take_over(descriptor: RawFd) -> io::Result<Listener> {
         unix.set_nonblocking(true)?;
         let name = || address.as_abstract_name().map(|name| format!("@{}", name.escape_ascii()));
         let path = address.as_pathname().map_or_else(|| name().unwrap_or_default().into(), PathBuf::from);
-        return Ok(Listener::Unix { listener: mio::net::UnixListener::from_std(unix), path, is_ours: false });
+        return Ok(Listener::Unix { listener: mio::net::UnixListener::from_std(unix), path, made: None });
     }
     let tcp = TcpListener::from(OwnedFd::from(unix));
     tcp.local_addr()?;

@@ -264,6 +264,21 @@ fn one_who_leaves_does_not_wait_any_more_and_one_who_is_told_to_stop_waiting_is_
 }
 
 #[test]
+fn one_who_leaves_a_unix_socket_does_not_wait_any_more() {
+    let docker = FakeDocker::listing(format!("[{}]", container("a", "running", UP)));
+    docker.open_stream();
+    let folder = Folder::new();
+    let socket = folder.join("socket");
+    let daemon = Daemon::start(&docker.path(), &["-bind=127.0.0.1:0", &format!("-bind=unix:{}", socket.display())]);
+    daemon.is("live");
+    let mut client = Client::unix(&socket);
+    client.send(&format!("GET {PREFIX}/apps?index={}&wait=50s HTTP/1.1\r\nHost: h\r\n\r\n", index(&apps(&daemon))));
+    watchers(&daemon, 1);
+    drop(client);
+    watchers(&daemon, 0);
+}
+
+#[test]
 fn while_blind_who_waits_makes_the_server_look() {
     let docker = FakeDocker::hung();
     docker.holds(vec![container("a", "running", UP)]);

@@ -72,6 +72,19 @@ fn sigterm_and_sigint_end_it_in_good_order() {
 }
 
 #[test]
+fn who_is_idle_for_long_and_never_looks_does_not_hold_up_a_restart() {
+    let (_docker, mut daemon) = start(&["-level", "debug"]);
+    let (mut idle, began) = (daemon.connect(), Instant::now());
+    assert_eq!(idle.get("/").status, 200);
+    eventually("it is idle for long", || began.elapsed() > limits::CLIENT_TO_CLOSE);
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+    // It is not waited for until it closes, which it never does.
+    let gone: Vec<_> = daemon.log().lines().filter(|line| line.contains(" client gone ")).map(str::to_owned).collect();
+    assert!(gone.last().unwrap().ends_with("why=Done"), "{gone:?}");
+}
+
+#[test]
 fn who_waits_for_docker_is_answered_before_it_ends() {
     let (docker, mut daemon) = start(&["-docker-timeout", "60s"]);
     let gate = docker.hold_back(apps());
@@ -489,6 +502,19 @@ fn a_socket_that_somebody_listens_on_is_left_to_them() {
     let path = folder.join("socket");
     let _daemon = listening(&docker, &["-bind", &at(&path)]);
     assert_no_start(&said(&["-bind", &at(&path)]), "cannot listen on ");
+    assert_eq!(Client::unix(&path).get(&format!("{PREFIX}/health")).status, 200);
+}
+
+#[test]
+fn the_socket_of_whoever_came_later_is_left_to_them() {
+    let docker = FakeDocker::listing("[]");
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let mut first = listening(&docker, &["-bind", &at(&path)]);
+    fs::remove_file(&path).unwrap();
+    let _second = listening(&docker, &["-bind", &at(&path)]);
+    first.signal("TERM");
+    assert!(first.wait().success());
     assert_eq!(Client::unix(&path).get(&format!("{PREFIX}/health")).status, 200);
 }
 

@@ -42,6 +42,30 @@ fn the_memory_of_a_large_answer_is_given_back() {
     assert!(length > 256 * 1024 && after < before + length / 2, "{length} bytes of metrics: from {before} bytes to {after}");
 }
 
+#[test]
+fn whoever_asks_in_the_same_turn_is_told_the_same() {
+    let (_docker, daemon) = live(vec![container("a-1", "running", "Up 3 minutes")], &[]);
+    let mut clients: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
+    daemon.signal("STOP");
+    for client in &mut clients {
+        client.send(&format!("GET {PREFIX}/metrics HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    daemon.signal("CONT");
+    let mut bodies: Vec<_> = clients.iter_mut().map(|client| client.answer().body).collect();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "they were made anew for each");
+}
+
+#[test]
+fn a_question_about_all_apps_that_is_refused_is_counted_as_one() {
+    let (_docker, daemon) = live(Vec::new(), &[]);
+    for (count, query) in [(1, "require=%28"), (2, "index=x")] {
+        assert_eq!(daemon.get(&format!("{PREFIX}/apps?{query}")).status, 400);
+        assert_eq!(daemon.counter("http_requests_total{path=\"apps\",code=\"400\"}"), count, "{query}");
+        assert_eq!(daemon.counter("bad_queries_total"), count, "{query}");
+    }
+}
+
 /// The value of a sample whose name has nothing of ours before it.
 fn process(answer: &Answer, name: &str) -> f64 {
     let line = answer.body.lines().find_map(|line| line.strip_prefix("process_")?.strip_prefix(name)?.strip_prefix(' '));

@@ -84,10 +84,11 @@ impl Socket {
         self.readable |= event.is_readable() || over;
         self.writable |= event.is_writable() || over;
         self.ended |= over;
-        self.failed |= event.is_error();
+        // Both directions are closed: a Unix client has gone. Of a TCP client that closes only its own half is known to be.
+        self.failed |= event.is_error() || event.is_read_closed() && event.is_write_closed();
     }
 
-    /// Whether the connection is known to have failed.
+    /// Whether the connection is known to have failed, or to be closed by the other side altogether.
     pub(super) const fn has_failed(&self) -> bool {
         self.failed
     }

@@ -1,20 +1,26 @@
 //! What the system says of this process, for the counters. Whatever it does not say is none.
 
 use std::fs;
+use std::time::Duration;
 
 use rlimit::Resource;
 
 use crate::metrics::Process;
 
+/// The processor time used so far.
+pub(super) fn cpu_time() -> Option<Duration> {
+    // In units of 10 ms, on all systems of today.
+    const TICK_MILLIS: u64 = 10;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name may have spaces in it, and parentheses; the state comes next. The times are fields 14 and 15, from 1 on.
+    let mut times = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
+    let ticks = times.next()?.ok()?.checked_add(times.next()?.ok()?)?;
+    ticks.checked_mul(TICK_MILLIS).map(Duration::from_millis)
+}
+
 /// The present figures; `started` is when it started, in seconds of Unix time.
 #[must_use]
 pub(super) fn figures(started: u64) -> Process {
-    // In units of 10 ms, on all systems of today.
-    const TICK_MICROS: u64 = 10_000;
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name may have spaces in it, and parentheses; the state comes next. The times are fields 14 and 15, from 1 on.
-    let mut times = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace().skip(11).map(str::parse::<u64>);
-    let ticks = times.next().zip(times.next()).and_then(|(user, system)| user.ok()?.checked_add(system.ok()?));
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let size = |field: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
@@ -22,7 +28,7 @@ pub(super) fn figures(started: u64) -> Process {
     };
     Process {
         started,
-        cpu_micros: ticks.and_then(|ticks| ticks.checked_mul(TICK_MICROS)),
+        cpu_micros: cpu_time().and_then(|time| u64::try_from(time.as_micros()).ok()),
         resident_bytes: size("VmRSS"),
         virtual_bytes: size("VmSize"),
         // The one that lists them is among them, and gone when that is told.

@@ -105,33 +105,32 @@ impl Server {
 
     /// All apps, for people.
     fn page(&mut self, ticket: Ticket) {
-        let Self { engine, words, body, peers, list, spare, clock, traffic, .. } = self;
-        let now = clock.now();
-        let (wrong, host) = (engine.all_wrong(now), engine.readiness(now));
-        let page = Page { words, docker: engine.trust(now), host: &host, apps: &engine.rows(), wrong: &wrong, index: engine.index() };
-        empty(body);
-        page.write(body);
+        let Self { engine, words, page: body, peers, list, spare, clock, traffic, .. } = self;
+        if body.is_empty() {
+            let now = clock.now();
+            let (wrong, host) = (engine.all_wrong(now), engine.readiness(now));
+            let page = Page { words, docker: engine.trust(now), host: &host, apps: &engine.rows(), wrong: &wrong, index: engine.index() };
+            page.write(body);
+        }
         hand_over(peers, list, spare, clock, traffic, ticket, &Reply { kind: Kind::Page(page::FIELDS), ..Reply::json(200, body) });
-        // It is large, and seldom asked for.
-        empty(body);
     }
 
     fn metrics(&mut self, ticket: Ticket) {
-        let Self { engine, drains, body, peers, list, spare, clock, traffic, .. } = self;
-        let all = metrics::All {
-            traffic,
-            engine: engine.counts(),
-            trust: engine.trust(clock.now()),
-            containers: engine.containers(),
-            watchers: engine.watchers(),
-            drain_faults: drains.faults(),
-            apps: &engine.rows(),
-            process: &process::figures(self.started),
-        };
-        empty(body);
-        all.write(body);
+        let Self { engine, drains, metrics: body, peers, list, spare, clock, traffic, .. } = self;
+        if body.is_empty() {
+            let all = metrics::All {
+                traffic,
+                engine: engine.counts(),
+                trust: engine.trust(clock.now()),
+                containers: engine.containers(),
+                watchers: engine.watchers(),
+                drain_faults: drains.faults(),
+                apps: &engine.rows(),
+                process: &process::figures(self.started),
+            };
+            all.write(body);
+        }
         hand_over(peers, list, spare, clock, traffic, ticket, &Reply { kind: Kind::Metrics, ..Reply::json(200, body) });
-        empty(body);
     }
 
     fn ask_docker(&mut self, flight: FlightId, question: &Question, version: Option<ApiVersion>) {

@@ -36,6 +36,7 @@ use crate::io::drains::Folder;
 use crate::io::listen::{self, Accepted, Listening};
 use crate::io::logfile;
 use crate::io::peer::{self, Client, Got, Peer, Role, Round, Socket};
+use crate::io::process;
 use crate::io::sock::{Listener, Stream};
 use crate::io::systemd::{self, Supervisor};
 use crate::limits;
@@ -70,6 +71,8 @@ pub struct Server {
     /// When to look at it next.
     drains_at: Instant,
     clock: Clock,
+    /// The processor time used when that was last looked at, each second.
+    worked: Duration,
     /// When it was made, in seconds of Unix time.
     started: u64,
     scratch: Vec<u8>,
@@ -79,6 +82,9 @@ pub struct Server {
     spare: Vec<u8>,
     /// The answer about all apps as it was last written, and its index.
     apps: (u64, Vec<u8>),
+    /// The page and the metrics, as all are told who ask for them in one turn: they cost the most.
+    page: Vec<u8>,
+    metrics: Vec<u8>,
     /// Where the bodies are put together that are made for one answer only.
     body: Vec<u8>,
     /// When the last answer is to have left, once the server stops.
@@ -120,10 +126,13 @@ impl Server {
             drains_at: clock.now(),
             started: clock.unix().as_secs(),
             clock,
+            worked: Duration::ZERO,
             scratch: vec![0; limits::READ_BYTES],
             known: Known::default(),
             spare: Vec::new(),
             apps: (0, Vec::new()),
+            page: Vec::new(),
+            metrics: Vec::new(),
             body: Vec::new(),
             stops_at: None,
             traffic: Traffic::default(),
@@ -184,7 +193,10 @@ impl Server {
                     }
                 }
             }
-            self.list.extend(self.later.drain(..));
+            for id in self.later.drain(..) {
+                let is_docker = self.peers.get_mut(id).is_some_and(|peer| matches!(peer.role, Role::Docker(..)));
+                if is_docker { self.list.push_front(id) } else { self.list.push_back(id) }
+            }
             self.look_at_drains();
             self.work();
             self.expire();
@@ -192,6 +204,8 @@ impl Server {
             self.work();
             self.accept();
             self.work();
+            // They are large, and seldom asked for.
+            (self.page, self.metrics) = Default::default();
             self.report();
         }
         info!("stopped clients={}", self.traffic.clients);
@@ -202,7 +216,11 @@ impl Server {
     fn note_time(&mut self, latest: Instant) {
         let now = self.clock.now();
         self.engine.clock_is(self.clock.unix(), now);
-        let stood = now.saturating_duration_since(latest);
+        let mut stood = now.saturating_duration_since(latest);
+        if stood >= limits::STANDSTILL {
+            // Who works does not stand still: clients that give us much to do must not put off what is due.
+            stood = stood.saturating_sub(process::cpu_time().unwrap_or_default().saturating_sub(self.worked));
+        }
         if stood >= limits::STANDSTILL {
             warn!("stood still for={}", humantime::format_duration(Duration::from_secs(stood.as_secs())));
             self.engine.stood_still(stood, now);
@@ -286,9 +304,14 @@ impl Server {
         self.work();
         for id in clients {
             let Some(peer) = self.peers.get_mut(id) else { continue };
-            if let Role::Client(client) = &mut peer.role {
-                client.inbound.finish();
+            let Role::Client(client) = &mut peer.role else { continue };
+            // One that has been idle for as long as we would wait for its end has nothing left that a reset could destroy. Some never look
+            // before their next request, and a restart is not to wait for them.
+            if client.wait.0 == Wait::Request && now.saturating_duration_since(client.since) >= limits::CLIENT_TO_CLOSE {
+                self.close_client(id, Closed::Done);
+                continue;
             }
+            client.inbound.finish();
             enlist(&mut self.list, id, peer);
         }
     }
@@ -300,6 +323,7 @@ impl Server {
             return;
         }
         self.drains_at = now + limits::DRAIN_PAUSE;
+        self.worked = process::cpu_time().unwrap_or(self.worked);
         if let Some(drains) = self.drains.look(self.clock.unix().as_secs()) {
             self.engine.drains_are(drains, now);
         }

@@ -233,7 +233,11 @@ impl All<'_> {
             traffic.accept_failures,
         );
         out.each("http_clients_closed_total", "Connections that ended.", "why", Closed::ALL.map(Closed::word), traffic.closed);
-        out.family("http_requests_total", COUNTER, "Requests answered; other is any path but ours, and what is no request.");
+        out.family(
+            "http_requests_total",
+            COUNTER,
+            "Requests answered; other is any path but ours, what is no request, and a method that does more than read.",
+        );
         for (path, of_path) in Path::ALL.iter().zip(traffic.answered) {
             // Most of the others never come, and would be sixty lines of zeros.
             for (status, count) in STATUSES.iter().zip(of_path).filter(|(status, count)| **status == 200 || *count > 0) {

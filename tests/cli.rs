@@ -14,6 +14,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use container_healthcheck::limits;
 use support::{Daemon, Ended, FakeDocker, Folder, eventually, free_port, list, program, program_under, read_head, run};
 
 /// A daemon on a port of its own, and its folder of drains, which does not exist yet.
@@ -200,7 +201,7 @@ fn a_server_that_hangs_is_unknown() {
     let host = Host::start();
     host.daemon.freeze();
     let ended = host.run(&["check", "bk_iam", "-docker-timeout", "100ms"]);
-    let line = format!("127.0.0.1:{} does not answer (does the server hang?)\n", host.port);
+    let line = format!("127.0.0.1:{} does not answer (does the server hang, or has it a longer -docker-timeout?)\n", host.port);
     assert_eq!(said(&ended), (Some(3), line.as_str()));
     host.daemon.signal("CONT");
 }
@@ -226,6 +227,41 @@ fn drain_and_undrain_return_once_the_server_answers_so() {
     assert_eq!(said(&host.run(&["undrain", "bk_iam"])), (Some(0), "bk_iam is drained no more\n"));
     assert_eq!(host.daemon.app("bk_iam").status, 200);
     assert_eq!(said(&host.run(&["undrain", "bk_iam"])), (Some(0), "bk_iam is not drained\n"));
+}
+
+#[test]
+fn whatever_else_answers_is_not_believed() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    thread::spawn(move || {
+        for mut stream in other.incoming().map_while(Result::ok) {
+            read_head(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"UP\"}");
+        }
+    });
+    let folder = Folder::new();
+    fs::write(folder.join("bk_iam"), "").unwrap();
+    let command = |args: &[&str]| {
+        let mut command = program();
+        command.args(["-port", &port, "-drain-dir", folder.path().to_str().unwrap()]).args(args);
+        run(command)
+    };
+    let words = "it answered 200, which is no verdict (is it another server?)";
+    assert_eq!(said(&command(&["check", "bk_iam"])), (Some(3), format!("{words}\n").as_str()));
+    let file = folder.join("bk_iam").display().to_string();
+    let line = format!("container-healthcheck: {file} is removed, but the server does not answer so: {words}");
+    assert_eq!(failed(&command(&["undrain", "bk_iam"])), (Some(3), line.as_str()));
+}
+
+#[test]
+fn the_name_of_who_drains_is_cut() {
+    let host = Host::start();
+    let mut command = program();
+    command.env("SUDO_USER", "x".repeat(limits::DRAIN_BYTES));
+    let ended = host.run_as(command, &["drain", "bk_iam", "-reason", &"r".repeat(limits::REASON_BYTES), "-for", "1h"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(host.daemon.app("bk_iam").field("retry-after").is_some(), "it is not for good");
+    assert!(host.file("bk_iam").lines().any(|line| line == format!("by: {}", "x".repeat(limits::BY_CHARS))));
 }
 
 #[test]

@@ -213,7 +213,7 @@ fn judged(request: &Request<'_>) -> (u16, bool) {
         Route::App(_) | Route::NotFound => 404,
         Route::Apps(query) if query.require.contains(&app("gone")) => 503,
         Route::Health | Route::Ready | Route::Metrics | Route::Apps(_) => 200,
-        Route::BadName | Route::BadQuery(_) => 400,
+        Route::BadName(_) | Route::BadQuery(_) => 400,
         Route::NotAllowed => 405,
     };
     (status, holds)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::config::Address;
+use crate::drain::plain;
 use crate::http::{Outbound, Part};
 use crate::io::clock::Clock;
 use crate::io::sock;
@@ -33,6 +34,19 @@ impl Said {
     /// A text of its own in the answer.
     pub(super) fn text(&self, key: &str) -> &str {
         self.body.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Its code.
+    pub(super) fn code(&self) -> Option<u64> {
+        self.body.get("code").and_then(Value::as_u64)
+    }
+
+    /// What it says is wrong.
+    pub(super) fn wrong(&self) -> String {
+        match self.text("message") {
+            "" => format!("it answered {}, which is no verdict (is it another server?)", self.status),
+            message => plain(message),
+        }
     }
 }
 
@@ -74,7 +88,7 @@ impl Server {
             let address = &self.address;
             // A socket that waits in vain says that it would block; so does a Unix socket whose queue is full.
             if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-                return format!("{address} does not answer (does the server hang?)");
+                return format!("{address} does not answer (does the server hang, or has it a longer -docker-timeout?)");
             }
             let absent = matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound);
             format!("cannot ask {address}: {error}{}", if absent { " (does the server run?)" } else { "" })

@@ -31,13 +31,13 @@ pub(super) fn check(server: &Server, app: &AppName, wait: Duration) -> (u8, Stri
 /// The exit code and the line that an answer comes to.
 fn judge(app: &str, said: &Said) -> (u8, String) {
     let Said { status, body } = said;
-    if *status == 200 {
-        let word = |key| body.get("message").and_then(|message| message.get(key)).and_then(Value::as_str).unwrap_or_default();
+    let word = |key| body.get("message").and_then(|message| message.get(key)).and_then(Value::as_str).unwrap_or_default();
+    if *status == 200 && said.code() == Some(0) && !word("names").is_empty() {
         let stale = if body.get("stale").is_some() { ", as last known: Docker does not answer" } else { "" };
         return (OK, plain(&format!("{app} is up: {} ({}){stale}", word("status"), word("names"))));
     }
-    let is_down = *status == 503 && body.get("code").and_then(Value::as_u64) == Some(12);
-    (if is_down { DOWN } else { UNKNOWN }, plain(said.text("message")))
+    let is_down = *status == 503 && said.code() == Some(12);
+    (if is_down { DOWN } else { UNKNOWN }, said.wrong())
 }
 
 #[cfg(test)]
@@ -59,7 +59,9 @@ mod tests {
             (503, error(503, "busy"), UNKNOWN, "busy"),
             (404, error(12, "no container"), UNKNOWN, "no container"),
             (404, error(404, "no such path"), UNKNOWN, "no such path"),
-            (502, "[]".to_owned(), UNKNOWN, ""),
+            (502, "[]".to_owned(), UNKNOWN, "it answered 502, which is no verdict (is it another server?)"),
+            (200, r#"{"status":"UP"}"#.to_owned(), UNKNOWN, "it answered 200, which is no verdict (is it another server?)"),
+            (200, r#"{"code":0,"message":"hello"}"#.to_owned(), UNKNOWN, "hello"),
         ];
         for (status, body, code, line) in cases {
             let said = Said { status, body: serde_json::from_str(&body).unwrap() };

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::ask::Server;
+use super::ask::{Said, Server};
 use super::{Clock, DENIED, Failed, SYSTEM, UNKNOWN, pause, table};
-use crate::drain::{self, Drain, HOST, plain};
+use crate::drain::{self, Drain, HOST};
 use crate::engine::AppName;
 use crate::io::drains::Folder;
 use crate::limits;
@@ -75,7 +75,12 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     // The folder is the service's user's, who could have put a link there, and root would follow it.
     let _ = fs::remove_file(&whole);
     let written = File::create_new(&whole)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.set_permissions(Permissions::from_mode(0o644))))
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.set_permissions(Permissions::from_mode(0o644))?;
+            // One that is empty after a loss of power would be a drain for good.
+            file.sync_all()
+        })
         .and_then(|()| fs::rename(&whole, folder.join(name)));
     if written.is_err() {
         // It may never have been there.
@@ -94,18 +99,21 @@ fn confirm(server: &Server, name: &str, drained: bool) -> Result<(), String> {
     };
     let mut clock = Clock::new();
     let until = clock.now() + limits::COMMAND_PATIENCE;
+    // Whatever else answers there has seen no file.
+    let is_verdict = |said: &Said| matches!(said.code(), Some(0 | 10 | 11 | 12));
     loop {
         let left = until.saturating_duration_since(clock.now()).max(Duration::from_millis(1));
         let answer = match server.get(&path, left) {
             // That the host is drained says nothing about the app's own drain.
-            Ok(said) if (said.text("reason") == "drained" && said.text("message").starts_with(&drain::claim(name))) == drained => {
+            Ok(said)
+                if is_verdict(&said)
+                    && (said.text("reason") == "drained" && said.text("message").starts_with(&drain::claim(name))) == drained =>
+            {
                 return Ok(());
             }
             // The message of an app that is up is no text.
-            Ok(said) => match said.text("message") {
-                "" => format!("{name} is up"),
-                message => plain(message),
-            },
+            Ok(said) if said.code() == Some(0) && said.text("message").is_empty() => format!("{name} is up"),
+            Ok(said) => said.wrong(),
             Err(wrong) => wrong,
         };
         clock.read();

@@ -62,7 +62,9 @@ pub fn run(errand: &Errand, config: Config, caller: &Caller) -> Result<(u8, Stri
         Errand::Drain(app, reason, span) => {
             // A second that has begun counts whole.
             let until = span.map(|span| (Clock::new().unix() + span).as_secs().saturating_add(1));
-            let drain = Drain { reason: plain(reason), by: plain(&caller.user), until };
+            // A name that makes the file too long would make it a drain for good.
+            let by = plain(&caller.user).chars().take(limits::BY_CHARS).collect();
+            let drain = Drain { reason: plain(reason), by, until };
             files::drain(&server, folder, app, &drain).map(|text| (OK, text))
         }
         Errand::Undrain(app) => files::undrain(&server, folder, app).map(|text| (OK, text)),

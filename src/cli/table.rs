@@ -7,7 +7,7 @@ use crate::drain::{plain, written};
 use crate::io::drains::Known;
 
 /// The widest that a column is made for the sake of its rows; a longer text pushes the rest of its row.
-const WIDEST: usize = 34;
+const WIDEST: usize = 31;
 
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
@@ -18,19 +18,30 @@ pub(super) fn apps(said: &Said, unix: u64, colour: bool) -> Option<String> {
     let message = said.body.get("message")?;
     let docker = message.get("docker")?.as_str()?;
     let mut rows = Vec::new();
-    let mut up = 0_usize;
+    let (mut up, mut unknown) = (0_usize, 0_usize);
     for (name, app) in message.get("apps")?.as_object()? {
         let is_up = app.get("up")?.as_bool()?;
+        let reason = app.get("reason").and_then(Value::as_str).unwrap_or_default();
+        // Docker's fault says nothing of the app.
+        let is_unknown = !is_up && reason.starts_with("docker-");
         up = up.saturating_add(usize::from(is_up));
-        let state = match app.get("reason").and_then(Value::as_str) {
-            Some(reason) if !is_up => format!("down {}", plain(reason)),
-            _ => if is_up { "up" } else { "down" }.to_owned(),
+        unknown = unknown.saturating_add(usize::from(is_unknown));
+        let word = if is_up {
+            "up"
+        } else if is_unknown {
+            "unknown"
+        } else {
+            "down"
         };
+        let state = plain(&format!("{word} {reason}"));
         let since = app.get("since").and_then(Value::as_u64).map(|since| age(unix.saturating_sub(since))).unwrap_or_default();
         let containers = app.get("containers").and_then(Value::as_u64).unwrap_or_default().to_string();
         rows.push(([plain(name), state, since, containers], if is_up { GREEN } else { RED }));
     }
-    let head = format!("docker is {}; {} apps, {up} up, {} down\n", plain(docker), rows.len(), rows.len().saturating_sub(up));
+    let (all, down) = (rows.len(), rows.len().saturating_sub(up).saturating_sub(unknown));
+    let (docker, plural) = (plain(docker), if all == 1 { "" } else { "s" });
+    let unknown = if unknown > 0 { format!(", {unknown} unknown") } else { String::new() };
+    let head = format!("docker is {docker}; {all} app{plural}, {up} up, {down} down{unknown}\n");
     let table = table(["APP", "STATE", "SINCE", "CONTAINERS"], &rows, colour);
     Some(if rows.is_empty() { head } else { head + &table })
 }
@@ -112,6 +123,11 @@ mod tests {
         assert!(coloured.contains("bk_gse  \x1b[31mdown exited\x1b[0m  1m     1\n"), "{coloured:?}");
         assert!(coloured.contains("bk_iam  \x1b[32mup\x1b[0m           5d     2\n"), "{coloured:?}");
         assert_eq!(shown(r#"{"docker":"down","apps":{}}"#, false).unwrap(), "docker is down; 0 apps, 0 up, 0 down\n");
+        let unknown = r#"{"docker":"down","apps":{"a":{"up":false,"reason":"docker-timeout","containers":1,"since":1795615140}}}"#;
+        let want = "docker is down; 1 app, 0 up, 0 down, 1 unknown\n\
+                    APP  STATE                   SINCE  CONTAINERS\n\
+                    a    unknown docker-timeout  1m     1\n";
+        assert_eq!(shown(unknown, false).unwrap(), want);
     }
 
     #[test]

@@ -347,7 +347,11 @@ impl Engine {
                 self.asked_about_all(now);
                 return self.actions.push_back(Action::Metrics(ticket));
             }
-            Route::BadName => Answer::BadName,
+            Route::BadName(Path::App) => Answer::BadName,
+            Route::BadName(_) => {
+                count(&mut self.counts.bad_queries);
+                Answer::BadName
+            }
             Route::BadQuery(wants) => {
                 count(&mut self.counts.bad_queries);
                 Answer::BadQuery(wants)

@@ -19,8 +19,8 @@ pub enum Route {
     App(AppName),
     /// All apps at once: `P/apps`, or `P/status` for people.
     Apps(Box<Query>),
-    /// As the last two, but that is no name.
-    BadName,
+    /// As one of the last two, but that is no name.
+    BadName(Path),
     /// As `Apps`, but a value in its query is none: what would be one.
     BadQuery(&'static str),
     /// A path of ours, but a method that does more than read.
@@ -75,7 +75,8 @@ impl Route {
             Self::Health => Path::Health,
             Self::Ready => Path::Ready,
             Self::Metrics => Path::Metrics,
-            Self::App(_) | Self::BadName => Path::App,
+            Self::App(_) => Path::App,
+            Self::BadName(path) => *path,
             Self::Apps(query) => {
                 if query.page {
                     Path::Status
@@ -101,7 +102,7 @@ pub fn route<'a>(prefix: &str, path: &[u8], query: impl Iterator<Item = Pair<'a>
         Some(_) if !reads => Route::NotAllowed,
         Some(Route::Apps(asked)) if !asked.page => match apps(query) {
             Ok(query) => Route::Apps(Box::new(query)),
-            Err(wants) => wants.map_or(Route::BadName, Route::BadQuery),
+            Err(wants) => wants.map_or(Route::BadName(Path::Apps), Route::BadQuery),
         },
         Some(route) => route,
     }
@@ -120,10 +121,10 @@ fn find(prefix: &str, path: &[u8]) -> Option<Route> {
         b"/metrics" => Some(Route::Metrics),
         b"/apps" => Some(Route::Apps(Box::default())),
         b"/status" => Some(Route::Apps(Box::new(Query { page: true, ..Query::default() }))),
-        b"/apps/health" => Some(Route::BadName),
+        b"/apps/health" => Some(Route::BadName(Path::App)),
         path => {
             let name = path.strip_prefix(b"/apps/health/")?;
-            Some(AppName::parse(name).map_or(Route::BadName, Route::App))
+            Some(AppName::parse(name).map_or(Route::BadName(Path::App), Route::App))
         }
     }
 }
@@ -178,12 +179,12 @@ mod tests {
             ("/chc", "/chc/apps/health/bk_iam", app("bk_iam")),
             ("/chc", "/chc/apps/health/bk_iam/", app("bk_iam")),
             ("/chc", "/chc/apps/health/health", app("health")),
-            ("/chc", "/chc/apps/health", Route::BadName),
-            ("/chc", "/chc/apps/health/", Route::BadName),
-            ("/chc", "/chc/apps/health//", Route::BadName),
-            ("/chc", "/chc/apps/health/..", Route::BadName),
-            ("/chc", "/chc/apps/health/a/b", Route::BadName),
-            ("/chc", "/chc/apps/health/(", Route::BadName),
+            ("/chc", "/chc/apps/health", Route::BadName(Path::App)),
+            ("/chc", "/chc/apps/health/", Route::BadName(Path::App)),
+            ("/chc", "/chc/apps/health//", Route::BadName(Path::App)),
+            ("/chc", "/chc/apps/health/..", Route::BadName(Path::App)),
+            ("/chc", "/chc/apps/health/a/b", Route::BadName(Path::App)),
+            ("/chc", "/chc/apps/health/(", Route::BadName(Path::App)),
             ("/chc", "/chc", Route::NotFound),
             ("/chc", "/chc/", Route::NotFound),
             ("/chc", "/chchealth", Route::NotFound),
@@ -227,7 +228,7 @@ mod tests {
             (&[("require", "a,b,a"), ("require", "b")], apps(&["a", "b"], None, 0)),
             (&[("require", &*many(limits::REQUIRED))], apps(&names(limits::REQUIRED), None, 0)),
             (&[("require", &*many(limits::REQUIRED + 1))], Route::BadQuery("require wants at most 32 apps")),
-            (&[("require", "a,(")], Route::BadName),
+            (&[("require", "a,(")], Route::BadName(Path::Apps)),
             (&[("index", "7"), ("wait", "30s")], apps(&[], Some(7), 30_000)),
             (&[("index", "0"), ("wait", "30")], apps(&[], Some(0), 30_000)),
             (&[("wait", "500ms")], apps(&[], None, 500)),

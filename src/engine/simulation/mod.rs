@@ -385,7 +385,7 @@ impl<'a> World<'a> {
         let routes = [
             (Route::Health, Some(Answer::Healthy)),
             (Route::NotFound, Some(Answer::NotFound)),
-            (Route::BadName, Some(Answer::BadName)),
+            (Route::BadName(Path::App), Some(Answer::BadName)),
             (Route::NotAllowed, Some(Answer::NotAllowed)),
             (Route::Ready, None),
         ];

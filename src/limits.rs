@@ -85,11 +85,11 @@ pub const UNSENT_BYTES_IN_ALL: usize = 32 * 1024 * 1024;
 /// Bytes of answers that the kernel holds for one client. It takes twice that; by itself it would hold forty times as much, which is charged to
 /// the service. Less than a segment of the loopback (64 KiB) would wait for its acknowledgement each time.
 /// Answer: no further request of its is read until it takes some. Counter: `http_limits_met_total{limit="unsent"}`.
-pub const KERNEL_BYTES: i32 = 64 * 1024;
+pub const KERNEL_BYTES: usize = 64 * 1024;
 
 /// Bytes of requests that the kernel holds of one client. It takes twice that.
 /// Answer: no more of its is taken until they are read. Counter: none, since the kernel does not tell.
-pub const KERNEL_REQUEST_BYTES: i32 = 16 * 1024;
+pub const KERNEL_REQUEST_BYTES: usize = 16 * 1024;
 
 /// Probes that wait, for Docker or a check, in all. So many can those clients ask for that the default of `-max-clients` lets in; more
 /// clients could ask for more.
@@ -258,6 +258,15 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// For a stream of events that is opened again at once when it ends. One that lived for less is opened again after a pause that grows as
 /// above, since a list of all comes behind each.
 pub const STREAM_LIVES: Duration = Duration::from_secs(10);
+
+/// Before the kernel asks Docker, over TCP, whether it still has a connection on which nothing comes. A firewall forgets one in some minutes.
+pub const ALIVE_AFTER: Duration = Duration::from_secs(30);
+
+/// Between two of these questions.
+pub const ALIVE_PAUSE: Duration = Duration::from_secs(10);
+
+/// So many of them without an answer, and the connection is lost.
+pub const ALIVE_TRIES: u32 = 3;
 
 /// Before a connect is tried again that found the socket's queue full. No event announces room there (mio #1560).
 pub const FULL_PAUSE: Duration = Duration::from_millis(100);

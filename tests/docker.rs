@@ -582,6 +582,18 @@ fn docker_host_of_the_environment_is_where_docker_is() {
 }
 
 #[test]
+fn a_silent_docker_on_tcp_is_asked_whether_it_lives() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("tcp://{}", listener.local_addr().unwrap());
+    let _daemon = Daemon::spawn_with(program(), &["-bind", "127.0.0.1:0", "-docker-host", &host]);
+    let (_stream, peer) = listener.accept().unwrap();
+    // proc(5): the local address in hexadecimal, and timer 2 is that of keep-alive.
+    let local = format!(" 0100007F:{:04X} ", peer.port());
+    let asks = || fs::read_to_string("/proc/net/tcp").unwrap().lines().any(|line| line.contains(&local) && line.contains(" 02:"));
+    eventually("it has such a timer", asks);
+}
+
+#[test]
 fn a_docker_on_tcp_is_asked_in_the_same_way() {
     // Nobody else takes a port of this address while nobody listens on it.
     let listener = TcpListener::bind("127.77.0.1:0").unwrap();

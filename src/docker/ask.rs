@@ -54,8 +54,8 @@ pub fn bytes(question: &Question, version: Option<ApiVersion>) -> Vec<u8> {
     let path = match question {
         Question::All => "/containers/json?all=1".to_owned(),
         Question::About(ids) => format!("/containers/json?all=1&filters=%7B%22id%22%3A%5B%22{}%22%5D%7D", ids.join("%22%2C%22")),
-        // Podman before version 6 says nothing of health in its lists, but can choose by it.
-        Question::Ailing => "/containers/json?filters=%7B%22health%22%3A%5B%22unhealthy%22%2C%22starting%22%5D%7D".to_owned(),
+        // Podman before version 6 says nothing of health in its lists, but can choose by it: of all, as one that was just paused is no better.
+        Question::Ailing => "/containers/json?all=1&filters=%7B%22health%22%3A%5B%22unhealthy%22%2C%22starting%22%5D%7D".to_owned(),
         // The type alone: old Podmans match no second filter, and `die` is not what they call it.
         Question::Events { since } => {
             let since = since.map_or_else(String::new, |at| format!("&since={}.{:09}", at / 1_000_000_000, at % 1_000_000_000));
@@ -83,7 +83,7 @@ mod tests {
         // {"health":["unhealthy","starting"]}
         assert_eq!(
             line(Question::Ailing),
-            "GET /containers/json?filters=%7B%22health%22%3A%5B%22unhealthy%22%2C%22starting%22%5D%7D HTTP/1.1"
+            "GET /containers/json?all=1&filters=%7B%22health%22%3A%5B%22unhealthy%22%2C%22starting%22%5D%7D HTTP/1.1"
         );
         assert_eq!(line(Question::Events { since: None }), "GET /events?filters=%7B%22type%22%3A%5B%22container%22%5D%7D HTTP/1.1");
         assert_eq!(

@@ -216,9 +216,8 @@ impl Engine {
     fn reached(&mut self, now: Instant) {
         self.counts.last_success = self.unix(now).as_secs();
         self.gone_since = None;
-        if std::mem::take(&mut self.was_away) {
-            self.comeback = self.comeback.wrapping_add(1);
-        }
+        self.comeback = self.present_comeback();
+        self.was_away = false;
         if self.contact.reached() {
             self.actions.push_back(Action::DockerFound);
         }
@@ -347,7 +346,9 @@ impl Engine {
 
     /// How often Docker was away and has come back, if it is back: whoever answers now is.
     pub(super) fn present_comeback(&self) -> u32 {
-        self.comeback.wrapping_add(u32::from(self.was_away))
+        // As long as its stream goes on it is still the same: one that stops closes its socket first, and tells of deaths for seconds more.
+        let is_another = self.was_away && !matches!(self.stream, Stream::Open { .. });
+        self.comeback.wrapping_add(u32::from(is_another))
     }
 
     pub(super) fn next_id(&mut self) -> FlightId {

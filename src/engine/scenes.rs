@@ -13,7 +13,7 @@ use super::{Action, Answer, AppName, CheckSettings, Engine, FlightId, Path, Rout
 use crate::config::Config;
 use crate::docker::event::{Event, Line, What};
 use crate::docker::exchange::{Listed, Told};
-use crate::docker::{Container, Fault, Parts, Question, State, Texts};
+use crate::docker::{Container, Fault, Health, Parts, Question, State, Texts};
 use crate::http::response::Broken;
 use crate::lost::Lost;
 use crate::slots::{Id, Slots};
@@ -107,6 +107,20 @@ impl Scene {
         self.engine.docker_told(self.stream.unwrap(), &Told::Line(Line::Event(event)), self.now);
     }
 
+    fn cut(&mut self) {
+        self.engine.docker_said(self.stream.take().unwrap(), Err(Fault::Broken(Broken::CutShort)), self.now);
+    }
+
+    /// The stream is cut and, as it has lived for a while, opened again at once. Gives the list that is asked for.
+    fn reopens(&mut self) -> FlightId {
+        self.wait(Duration::from_secs(12));
+        self.cut();
+        let (stream, _) = self.asks_one();
+        self.stream = Some(stream);
+        self.engine.docker_told(stream, &Told::Opened, self.now);
+        self.asks_one().0
+    }
+
     fn says(&mut self, flight: FlightId, containers: Vec<Container>) {
         self.engine.docker_said(flight, Ok(listed(containers)), self.now);
     }
@@ -180,6 +194,12 @@ fn a_list_is_not_believed_behind_one_that_was_asked_for_later() {
         scene.says(few, vec![container(state)]);
         scene.says(all, vec![container(State::Running)]);
         assert_ne!(scene.verdict(), "up", "{what:?}");
+        // But it is a reason to look again.
+        let again = scene.asks();
+        assert!(matches!(*again, [(_, Question::About(_))] | []), "{again:?}");
+        for (few, _) in again {
+            scene.says(few, vec![container(state)]);
+        }
         // What is asked for later is believed.
         scene.wait(settings().resync);
         let (all, _) = scene.asks_one();
@@ -346,4 +366,100 @@ fn a_list_rests_twenty_times_as_long_as_it_took() {
     assert_eq!(scene.asks(), []);
     scene.wait(milliseconds(1));
     assert_eq!(scene.asks_one().1, Question::All);
+}
+
+#[test]
+fn a_death_that_docker_told_on_its_way_out_does_not_outlive_it() {
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    scene.wait(settings().resync);
+    let (all, _) = scene.asks_one();
+    // Told to stop, it removes its socket at once, and tells of the deaths of its containers for seconds more.
+    scene.engine.docker_said(all, Err(Fault::Lost(Lost::NoSocket)), scene.now);
+    scene.wait(milliseconds(500));
+    scene.tells(What::Died(137));
+    scene.cut();
+    scene.wait(milliseconds(1500));
+    let (all, question) = scene.asks_one();
+    assert_eq!(question, Question::All);
+    scene.says(all, vec![container(State::Running)]);
+    assert_eq!(scene.verdict(), "up");
+}
+
+/// Questions about some and about all leave in the same turn.
+fn asks_both(scene: &mut Scene) -> (FlightId, FlightId) {
+    match *scene.asks() {
+        [(few, Question::About(_)), (all, Question::All)] => (few, all),
+        ref asks => panic!("{asks:?}"),
+    }
+}
+
+fn of_health(health: Health) -> Container {
+    Container { health, ..container(State::Running) }
+}
+
+#[test]
+fn a_list_that_was_asked_for_before_health_was_told_does_not_take_it_back() {
+    for (told, older, want) in [(Health::Unhealthy, Health::Healthy, "unhealthy"), (Health::Healthy, Health::Unhealthy, "up")] {
+        let mut scene = Scene::live(settings(), &[of_health(older)]);
+        scene.wait(settings().resync.saturating_sub(milliseconds(300)));
+        scene.tells(What::Paused);
+        scene.tells(What::Unpaused);
+        scene.wait(milliseconds(300));
+        let (few, all) = asks_both(&mut scene);
+        scene.says(few, vec![of_health(told)]);
+        // It is known already, and told all the same.
+        scene.tells(What::Health(told));
+        scene.says(all, vec![of_health(older)]);
+        assert_eq!(scene.verdict(), want);
+    }
+}
+
+#[test]
+fn what_one_list_has_shown_is_not_taken_back_by_one_that_is_on_its_way() {
+    for (what, state) in [(What::Died(1), State::Exited), (What::Paused, State::Paused)] {
+        let mut scene = Scene::live(settings(), &[container(State::Running)]);
+        scene.wait(settings().resync.saturating_sub(milliseconds(300)));
+        scene.tells(what);
+        scene.wait(milliseconds(300));
+        let (few, all) = asks_both(&mut scene);
+        scene.says(few, vec![container(state)]);
+        scene.says(all, vec![container(State::Running)]);
+        assert_ne!(scene.verdict(), "up", "{what:?}");
+    }
+}
+
+#[test]
+fn an_old_name_does_not_come_back() {
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    scene.wait(settings().resync.saturating_sub(milliseconds(300)));
+    scene.tells_of(Event { id: "a".into(), name: "other".into(), what: What::Renamed, ..Event::default() });
+    scene.wait(milliseconds(300));
+    let (few, all) = asks_both(&mut scene);
+    scene.says(few, vec![named("a", "other", State::Running)]);
+    assert_eq!(scene.verdict(), "no-container");
+    scene.says(all, vec![named("a", "app-1/other", State::Running)]);
+    assert_eq!(scene.verdict(), "no-container");
+}
+
+#[test]
+fn what_is_replayed_does_not_hide_what_was_lost() {
+    // A start, of which only the health that came of it is still told.
+    let mut scene = Scene::live(settings(), &[of_health(Health::Healthy)]);
+    scene.tells(What::Died(1));
+    scene.wait(milliseconds(300));
+    let (few, _) = scene.asks_one();
+    scene.says(few, vec![container(State::Exited)]);
+    let all = scene.reopens();
+    scene.tells(What::Health(Health::Healthy));
+    scene.says(all, vec![of_health(Health::Healthy)]);
+    assert_eq!(scene.verdict(), "up");
+
+    // A rename, of which only a start is: the list was asked for before that was read, and is a reason to look again.
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    let all = scene.reopens();
+    scene.tells_of(Event { id: "a".into(), name: "other".into(), what: What::Started, ..Event::default() });
+    scene.says(all, vec![named("a", "other", State::Running)]);
+    let (few, _) = scene.asks_one();
+    scene.says(few, vec![named("a", "other", State::Running)]);
+    assert_eq!(scene.verdict(), "no-container");
 }

@@ -1,13 +1,11 @@
 //! Where we listen, and what an error of `accept` means.
 
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
 
 use log::info;
 use mio::{Interest, Registry, Token};
 
-use super::memory;
-use super::sock::{Listener, Stream};
+use super::sock::{self, Listener, Stream};
 use crate::config::{Address, Listen};
 
 /// A listener in the poll.
@@ -92,9 +90,9 @@ pub fn listen(addresses: &[Listen], inherited: Vec<Listener>, registry: &Registr
 fn add(all: &mut Vec<Listening>, mut listener: Listener, registry: &Registry, first: usize) -> Result<(), String> {
     let wrong = |error| format!("cannot poll a listener: {error}");
     registry.register(listener.source(), Token(first.saturating_add(all.len())), Interest::READABLE).map_err(wrong)?;
+    // What is accepted has it from there.
     if let Listener::Tcp(listener) = &listener {
-        // Without it clients can only make more of it.
-        let _ = memory::narrow(listener.as_fd());
+        sock::narrow(listener);
     }
     // For port 0 only this tells.
     info!("listening address={}", listener.address().map_err(wrong)?);

@@ -13,8 +13,10 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
-use super::memory;
+use socket2::{SockRef, TcpKeepalive};
+
 use crate::config::Address;
+use crate::limits;
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +44,14 @@ impl Stream {
     /// Of `socket` and `connect`.
     pub fn connect(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => TcpStream::connect(*address).map(Self::Tcp),
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(*address)?;
+                // Of a machine that has lost its power, and of a path that has forgotten the connection, nothing else would tell a reader.
+                let alive =
+                    TcpKeepalive::new().with_time(limits::ALIVE_AFTER).with_interval(limits::ALIVE_PAUSE).with_retries(limits::ALIVE_TRIES);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&alive);
+                Ok(Self::Tcp(stream))
+            }
             Address::Unix(path) => UnixStream::connect(path).map(Self::Unix),
         }
     }
@@ -184,7 +193,7 @@ impl Listener {
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
                 // It has nothing from its listener.
-                let _ = memory::narrow(stream.as_fd());
+                narrow(&stream);
                 Ok(Stream::Unix(stream))
             }
         }
@@ -208,6 +217,14 @@ impl Drop for Listener {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// So much the kernel holds at the most for that client, or for each client of that TCP listener. Without it clients can only make it hold more:
+/// that is no reason to turn one away.
+pub fn narrow(socket: &impl AsFd) {
+    let socket = SockRef::from(socket);
+    let _ = socket.set_send_buffer_size(limits::KERNEL_BYTES);
+    let _ = socket.set_recv_buffer_size(limits::KERNEL_REQUEST_BYTES);
 }
 
 fn inode(path: &Path) -> Option<u64> {

@@ -58,9 +58,7 @@ impl World<'_> {
             let news = line != Line::TooLong && self.seen.insert((event.id.clone(), event.what, event.at));
             if news && !matches!(event.what, What::Renamed | What::Health(_) | What::CheckEnded | What::Created) {
                 self.order += 1;
-                // Whoever tells of it is back.
-                let comebacks = self.comebacks + u32::from(self.refused);
-                let read = Read { what: event.what, at: self.now, comebacks, order: self.order, agreed: None };
+                let read = Read { what: event.what, at: self.now, comebacks: self.comebacks, order: self.order, agreed: None };
                 self.read.insert(event.id, read);
             }
             self.engine.docker_told(flight, &Told::Line(line), self.now);
@@ -103,7 +101,8 @@ impl World<'_> {
         match &outcome {
             Ok(listed) => {
                 (self.rest, self.gone_since) = (None, None);
-                self.comebacks += u32::from(std::mem::take(&mut self.refused));
+                let is_another = std::mem::take(&mut self.refused) && self.stream.is_none();
+                self.comebacks += u32::from(is_another);
                 if asked.question != Question::Ailing {
                     self.agree(asked, &listed.containers);
                 }

@@ -26,11 +26,16 @@ impl View {
         let Some(entry) = self.entries.get_mut(slot) else { return false };
         if let What::Health(health) = event.what {
             // Podman says it on each check, and it never touches the run.
+            entry.health_tick = tick;
+            if known.is_none() {
+                entry.tick = tick;
+            }
             if entry.container.health == health && entry.has_check == Some(true) && !entry.suspect {
                 return false;
             }
+        } else {
+            entry.tick = tick;
         }
-        entry.tick = tick;
         self.unindex(slot);
         self.apply(slot, event, began, now, comeback);
         self.index(slot);
@@ -166,7 +171,7 @@ fn unpaused(container: &Container) -> String {
 }
 
 /// Docker's words for a running container with another outcome of its HEALTHCHECK.
-fn with_health(status: &str, health: Health) -> String {
+pub(super) fn with_health(status: &str, health: Health) -> String {
     let words = match health {
         Health::None => return status.into(),
         Health::Starting => "(health: starting)",

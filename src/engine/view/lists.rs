@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::events::with_health;
 use super::{Asked, View, decides};
 use crate::docker::{Container, Health, State};
 use crate::limits;
@@ -75,11 +76,24 @@ impl View {
         let Some(entry) = self.entries.get_mut(slot) else { return slot };
         // Asked for before the event was read, or before another list that has spoken, it says nothing about this container.
         if asked.tick < entry.tick {
+            // If it says otherwise all the same, and nobody will look, an event may have been lost before it was asked for.
+            let lives = |state| matches!(state, State::Running | State::Paused);
+            let is_known =
+                lives(entry.container.state) == lives(container.state) && entry.container.parts().names == container.parts().names;
+            if !is_known && entry.look.is_none() {
+                self.suspects.insert(slot);
+            }
             return slot;
         }
         entry.tick = asked.tick;
         let mut container = container;
+        // Of its health an event may have told since.
+        if asked.tick < entry.health_tick && container.state == State::Running && entry.container.state == State::Running {
+            container.health = entry.container.health;
+            container.set_status(&with_health(container.parts().status, container.health));
+        }
         let believed = entry.said.is_none_or(|said| decides(&said, asked, Some(container.state)));
+        let was_open = entry.is_open();
         if !believed {
             // Of its life the event knows better; what it is, the list says all the same. When to ask again is a matter of the
             // looks, or a list that lies would be asked for over and over.
@@ -103,6 +117,12 @@ impl View {
             self.settle(slot);
         } else {
             self.suspect(slot, false);
+        }
+        // What the event said has been seen. The answer to a question that was asked later may be on its way, and older: Docker works on two
+        // at once (measured: of a killed one, 10 times in 40).
+        let tick = self.next_tick();
+        if let Some(entry) = self.entries.get_mut(slot).filter(|entry| was_open && !entry.is_open()) {
+            entry.tick = tick;
         }
         if self.entries.get(slot).is_some_and(|entry| entry.container == container && !entry.removed) {
             return slot;

@@ -85,6 +85,8 @@ struct Entry {
     container: Container,
     /// Of the last event that said something of it, or of the asking for the last list that did.
     tick: Tick,
+    /// Of the last event that said something of its health, new or not.
+    health_tick: Tick,
     said: Option<Said>,
     /// It was renamed then, and no list has agreed: for a moment lists give its old name too.
     renamed: Option<Instant>,
@@ -111,6 +113,11 @@ impl Entry {
     /// Why it does not serve, if it does not, as far as that is known.
     fn fault(&self, health: DockerHealth) -> Option<Reason> {
         verdict::fault(&self.container, health).or(self.young.is_some().then_some(Reason::Starting))
+    }
+
+    /// Whether an event has said something of it that lists may not show yet.
+    fn is_open(&self) -> bool {
+        self.renamed.is_some() || self.said.is_some_and(|said| said.claim != Claim::Alive)
     }
 
     /// Whether a list in which it is not is believed about that.
@@ -215,8 +222,7 @@ impl View {
         if let Some(at) = entry.look.take() {
             self.looks.remove(&(at, slot));
         }
-        let open = entry.renamed.is_some() || entry.said.is_some_and(|said| said.claim != Claim::Alive);
-        let after = limits::LOOKS.get(entry.looks).filter(|_| open).map(|after| entry.looks_from + *after);
+        let after = limits::LOOKS.get(entry.looks).filter(|_| entry.is_open()).map(|after| entry.looks_from + *after);
         if let Some(at) = after.into_iter().chain(entry.outcome[0]).min() {
             entry.look = Some(at);
             self.looks.insert((at, slot));
@@ -343,6 +349,7 @@ impl View {
         let entry = Entry {
             container,
             tick: Tick(0),
+            health_tick: Tick(0),
             said: None,
             renamed: None,
             looks: 0,

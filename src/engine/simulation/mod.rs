@@ -64,6 +64,7 @@ use crate::slots::Slots;
 const APPS: [&str; 4] = ["bk", "bk_gse", "bk_gsekit", "bk-1"];
 const TIMEOUT: Duration = Duration::from_secs(5);
 const RESYNC: Duration = Duration::from_secs(30);
+const SELDOM: Duration = Duration::from_hours(24);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 const FALL: u32 = 2;
 const RISE: u32 = 2;
@@ -239,14 +240,21 @@ struct Survey {
 }
 
 impl<'a> World<'a> {
+    /// Where the next list of all comes too late to mend anything, events and small lists have to be enough, and no event is lost.
+    fn loses_nothing(&self) -> bool {
+        self.engine.settings.resync == SELDOM
+    }
+
     fn new(mut dice: Dice<'a>) -> Self {
-        let podman = (dice.throw(4) == 3).then(|| ApiVersion::parse_podman(b"4.3.1").unwrap());
+        let kind = dice.throw(4);
+        let podman = (kind == 3).then(|| ApiVersion::parse_podman(b"4.3.1").unwrap());
+        let resync = if kind == 2 { SELDOM } else { RESYNC };
         let is_checked = dice.throw(2) == 1;
         let now = Instant::now();
         let settings = Settings {
             docker_timeout: TIMEOUT,
             docker_grace: GRACE,
-            resync: RESYNC,
+            resync,
             policy: Policy::Any,
             docker_health: DockerHealth::Respect,
             min_uptime: Duration::ZERO,

@@ -184,7 +184,8 @@ impl World<'_> {
             assert!(deadline <= probe.began() + self.patience(), "the loop would sleep over a probe");
         }
         if self.asked.is_empty() {
-            assert!(deadline <= self.now + limits::LONGEST_LIST * limits::LIST_REST, "Docker would never be asked again");
+            let rest = self.engine.settings.resync.max(limits::LONGEST_LIST * limits::LIST_REST);
+            assert!(deadline <= self.now + rest, "Docker would never be asked again");
         }
     }
 }

@@ -20,7 +20,7 @@ impl World<'_> {
         }
         self.now += time / 2;
         // Of that much Docker has dropped some by then.
-        let dropped = if time >= RESYNC { self.dice.throw(4) as usize } else { 0 };
+        let dropped = if time >= self.engine.settings.resync { self.dice.throw(4) as usize } else { 0 };
         self.queue.drain(..dropped.min(self.queue.len()));
         for probe in &mut self.probes {
             probe.stood += time;
@@ -31,7 +31,7 @@ impl World<'_> {
         for asked in &mut self.asked {
             asked.stood += time;
         }
-        if time >= RESYNC {
+        if time >= self.engine.settings.resync {
             self.stood = Some((self.now, time));
         }
         if time >= limits::ASKED_ABOUT {
@@ -55,6 +55,9 @@ impl World<'_> {
         let farthest = [5, 10_000, 50 * 365 * 86_400][self.dice.throw(3) as usize];
         // The last digits are another each time, or two events could be of the same nanosecond.
         self.made += 1;
+        if self.loses_nothing() {
+            return;
+        }
         let by = self.dice.throw(farthest) * 1_000_000_000 + self.made;
         self.epoch = if self.dice.throw(2) == 0 { self.epoch.saturating_sub(by) } else { self.epoch.saturating_add(by).min(2 * EPOCH) };
         self.engine.clock_is(Duration::from_nanos(self.unix()), self.now);

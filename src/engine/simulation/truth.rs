@@ -179,7 +179,7 @@ impl World<'_> {
             self.ring.pop_front();
         }
         // Now and then one is lost: dockerd drops them silently for who reads slowly.
-        if self.stream.is_some() && self.dice.throw(64) != 63 {
+        if self.stream.is_some() && (self.dice.throw(64) != 63 || self.loses_nothing()) {
             let after = self.queue.back().map_or(self.now, |(_, at)| *at);
             let at = after.max(self.now + Duration::from_millis(self.dice.throw(60)));
             self.queue.push_back((event, at));

@@ -14,7 +14,8 @@ impl View {
             return false;
         }
         let known = self.known(&event.id);
-        if known.is_some_and(|slot| self.recent.contains(&(event.at, slot, event.what))) {
+        // That it was made says nothing of one that is known. It may be told late: lost at first, and replayed behind its death.
+        if known.is_some_and(|slot| event.what == What::Created || self.recent.contains(&(event.at, slot, event.what))) {
             return false;
         }
         let slot = known.unwrap_or_else(|| self.insert_unknown(event, now));

@@ -290,8 +290,8 @@ fn it_lives_within_the_memory_that_its_unit_gives_it() {
     let unit = std::fs::read_to_string(support::fleet::packaged("container-healthcheck.service")).unwrap();
     let most = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")?.strip_suffix('M')).unwrap();
     // What the kernel holds for all clients is charged to the unit too: twice as much as is asked for, and a packet more (measured).
-    let each = 2 * (limits::KERNEL_BYTES + limits::KERNEL_REQUEST_BYTES) + 30 * 1024;
-    let kernel = (each * (limits::MAX_CLIENTS + limits::EXTRA_CLIENTS)) as u64;
+    let one = 2 * (limits::KERNEL_BYTES + limits::KERNEL_REQUEST_BYTES) + 30 * 1024;
+    let kernel = (one * (limits::MAX_CLIENTS + limits::EXTRA_CLIENTS)) as u64;
     // An allocation beyond it fails, and that would be the end of the process. Addresses are more than what is used of them.
     let limit = format!("--as={}", (most.parse::<u64>().unwrap() << 20) - kernel);
     let many = (0..2000).map(|number| container(&format!("app{number}"), "running", "Up 5 days")).collect();

@@ -170,7 +170,12 @@ impl World<'_> {
 
     pub(super) fn emit(&mut self, which: usize, what: What) {
         let truth = &self.containers[which];
-        let event = Event { id: truth.id.clone(), name: truth.name.as_str().into(), what, at: self.unix(), ..Event::default() };
+        // No two are of the same nanosecond.
+        let mut at = self.unix();
+        while self.ring.iter().any(|event| event.at == at) {
+            at += 1;
+        }
+        let event = Event { id: truth.id.clone(), name: truth.name.as_str().into(), what, at, ..Event::default() };
         if self.mood == Mood::Gone {
             return;
         }

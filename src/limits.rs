@@ -82,8 +82,8 @@ pub const UNSENT_BYTES: usize = 16 * 1024;
 /// Answer: 503 `busy` in place of an answer larger than 1 KiB. Counter: `http_limits_met_total{limit="unsent_in_all"}`.
 pub const UNSENT_BYTES_IN_ALL: usize = 32 * 1024 * 1024;
 
-/// Bytes of answers that the kernel holds for one client. It takes twice that, and a packet more; by itself it would hold forty times as much, which is charged to
-/// the service. Less than a segment of the loopback (64 KiB) would wait for its acknowledgement each time.
+/// Bytes of answers that the kernel holds for one client. It takes twice that, and a packet more; by itself it would hold forty times as much,
+/// which is charged to the service. Less than a segment of the loopback (64 KiB) would wait for its acknowledgement each time.
 /// Answer: no further request of its is read until it takes some. Counter: `http_limits_met_total{limit="unsent"}`.
 pub const KERNEL_BYTES: usize = 64 * 1024;
 

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::config::Address;

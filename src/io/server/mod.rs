@@ -194,8 +194,10 @@ impl Server {
                 }
             }
             for id in self.later.drain(..) {
-                let is_docker = self.peers.get_mut(id).is_some_and(|peer| matches!(peer.role, Role::Docker(..)));
-                if is_docker { self.list.push_front(id) } else { self.list.push_back(id) }
+                if let Some(peer) = self.peers.get_mut(id) {
+                    peer.listed = false;
+                    enlist(&mut self.list, id, peer);
+                }
             }
             self.look_at_drains();
             self.work();

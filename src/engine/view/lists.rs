@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::events::with_health;
-use super::{Asked, View, decides};
+use super::{Asked, View, decides, lives};
 use crate::docker::{Container, Health, State};
 use crate::limits;
 
@@ -77,7 +77,6 @@ impl View {
         // Asked for before the event was read, or before another list that has spoken, it says nothing about this container.
         if asked.tick < entry.tick {
             // If it says otherwise all the same, and nobody will look, an event may have been lost before it was asked for.
-            let lives = |state| matches!(state, State::Running | State::Paused);
             let is_known =
                 lives(entry.container.state) == lives(container.state) && entry.container.parts().names == container.parts().names;
             if !is_known && entry.look.is_none() {
@@ -120,22 +119,23 @@ impl View {
         }
         // What the event said has been seen. The answer to a question that was asked later may be on its way, and older: Docker works on two
         // at once (measured: of a killed one, 10 times in 40).
-        let tick = self.next_tick();
-        if let Some(entry) = self.entries.get_mut(slot).filter(|entry| was_open && !entry.is_open()) {
-            entry.tick = tick;
+        if was_open && self.entries.get(slot).is_some_and(|entry| !entry.is_open()) {
+            let tick = self.next_tick();
+            if let Some(entry) = self.entries.get_mut(slot) {
+                entry.tick = tick;
+            }
         }
         if self.entries.get(slot).is_some_and(|entry| entry.container == container && !entry.removed) {
             return slot;
         }
         self.unindex(slot);
-        let lives = |state| matches!(state, State::Running | State::Paused);
         let was = self.entries.get(slot).map(|entry| lives(entry.container.state));
         if was == Some(!lives(container.state)) {
             self.started(slot, lives(container.state).then_some(asked.at));
         }
         if let Some(entry) = self.entries.get_mut(slot) {
             let health = entry.container.health;
-            let same_run = entry.container.state == State::Running || entry.container.state == State::Paused;
+            let same_run = lives(entry.container.state);
             entry.container = container;
             entry.removed &= !believed;
             // Its health is not shown, and is still that of this run.

@@ -68,7 +68,7 @@ struct Said {
 /// - `start` shows before it is announced, so whatever a list says after it is newer.
 fn decides(said: &Said, asked: &Asked, listed: Option<State>) -> bool {
     let after = asked.at.saturating_duration_since(said.at);
-    let lives = matches!(listed, Some(State::Running | State::Paused));
+    let lives = listed.is_some_and(lives);
     match said.claim {
         Claim::Dead => {
             planted(Plant::BelieveTheListAfterDeath) || !lives || after >= limits::DEATH_STANDS || asked.comeback != said.comeback
@@ -77,6 +77,11 @@ fn decides(said: &Said, asked: &Asked, listed: Option<State>) -> bool {
         Claim::Paused => listed != Some(State::Running) || after >= limits::CHANGE_STANDS,
         Claim::Resumed => listed != Some(State::Paused) || after >= limits::CHANGE_STANDS,
     }
+}
+
+/// Whether a container of that state has a process.
+const fn lives(state: State) -> bool {
+    matches!(state, State::Running | State::Paused)
 }
 
 /// One container.

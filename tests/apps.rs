@@ -37,8 +37,12 @@ fn states(answer: &Answer) -> String {
 /// Sends the question that waits for another index than this one.
 fn wait_for_change(daemon: &Daemon, index: u64, wait: &str) -> Client {
     let mut client = daemon.connect();
-    client.send(&format!("GET {PREFIX}/apps?index={index}&wait={wait} HTTP/1.1\r\nHost: h\r\n\r\n"));
+    client.send(&waiting(index, wait));
     client
+}
+
+fn waiting(index: u64, wait: &str) -> String {
+    format!("GET {PREFIX}/apps?index={index}&wait={wait} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
 fn watchers(daemon: &Daemon, count: u64) {
@@ -247,7 +251,7 @@ fn one_who_leaves_does_not_wait_any_more_and_one_who_is_told_to_stop_waiting_is_
     let known = index(&apps(&daemon));
     let mut leaver = daemon.connect();
     let health = format!("GET {PREFIX}/health HTTP/1.1\r\nHost: h\r\n\r\n");
-    leaver.send(&format!("{health}GET {PREFIX}/apps?index={known}&wait=50s HTTP/1.1\r\nHost: h\r\n\r\n"));
+    leaver.send(&(health + &waiting(known, "50s")));
     watchers(&daemon, 1);
     leaver.reset();
     watchers(&daemon, 0);
@@ -272,7 +276,7 @@ fn one_who_leaves_a_unix_socket_does_not_wait_any_more() {
     let daemon = Daemon::start(&docker.path(), &["-bind=127.0.0.1:0", &format!("-bind=unix:{}", socket.display())]);
     daemon.is("live");
     let mut client = Client::unix(&socket);
-    client.send(&format!("GET {PREFIX}/apps?index={}&wait=50s HTTP/1.1\r\nHost: h\r\n\r\n", index(&apps(&daemon))));
+    client.send(&waiting(index(&apps(&daemon)), "50s"));
     watchers(&daemon, 1);
     drop(client);
     watchers(&daemon, 0);

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,14 +44,19 @@ impl Host {
         self.run_as(program(), args)
     }
 
-    fn run_as(&self, mut command: Command, args: &[&str]) -> Ended {
-        command.args(["-port", &self.port, "-drain-dir", &self.drains]).args(args);
-        run(command)
+    fn run_as(&self, command: Command, args: &[&str]) -> Ended {
+        run_at(command, &self.port, Path::new(&self.drains), args)
     }
 
     fn file(&self, name: &str) -> String {
         fs::read_to_string(format!("{}/{name}", self.drains)).unwrap()
     }
+}
+
+/// Runs a command against whoever listens on that port, with that folder of drains.
+fn run_at(mut command: Command, port: &str, drains: &Path, args: &[&str]) -> Ended {
+    command.args(["-port", port, "-drain-dir"]).arg(drains).args(args);
+    run(command)
 }
 
 fn apps(state: &str, status: &str) -> String {
@@ -109,11 +115,7 @@ fn check_waits_until_it_is_up_or_the_time_is_over() {
 fn a_server_that_is_not_there_is_unknown() {
     let port = free_port().to_string();
     let folder = Folder::new();
-    let command = |args: &[&str]| {
-        let mut command = program();
-        command.args(["-port", &port, "-drain-dir", folder.path().to_str().unwrap()]).args(args);
-        run(command)
-    };
+    let command = |args: &[&str]| run_at(program(), &port, folder.path(), args);
     let ended = command(&["check", "bk_iam"]);
     let want = format!("cannot ask 127.0.0.1:{port}: Connection refused (os error 111) (does the server run?)");
     assert_eq!(said(&ended), (Some(3), format!("{want}\n").as_str()));
@@ -241,11 +243,7 @@ fn whatever_else_answers_is_not_believed() {
     });
     let folder = Folder::new();
     fs::write(folder.join("bk_iam"), "").unwrap();
-    let command = |args: &[&str]| {
-        let mut command = program();
-        command.args(["-port", &port, "-drain-dir", folder.path().to_str().unwrap()]).args(args);
-        run(command)
-    };
+    let command = |args: &[&str]| run_at(program(), &port, folder.path(), args);
     let words = "it answered 200, which is no verdict (is it another server?)";
     assert_eq!(said(&command(&["check", "bk_iam"])), (Some(3), format!("{words}\n").as_str()));
     let file = folder.join("bk_iam").display().to_string();

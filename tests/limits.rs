@@ -8,6 +8,7 @@ mod support;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -238,6 +239,23 @@ fn of_the_large_answers_each_client_is_made_one_at_a_time() {
     });
 }
 
+/// So many clients that read no answer, and as many more as it takes until too much is unread for another large one.
+fn crowd(daemon: &Daemon, socket: &Path, count: usize, questions: &str) -> Vec<Client<UnixStream>> {
+    let asker = || {
+        let mut client = Client::unix(socket);
+        client.send(questions);
+        client
+    };
+    let mut clients: Vec<_> = (0..count).map(|_| asker()).collect();
+    eventually("too much is unread", || {
+        let is_so = daemon.get(&format!("{PREFIX}/apps")).verdict() == (503, 503, "busy".into());
+        // Whoever looks may have had the last place, and leaves it.
+        clients.extend((!is_so).then(asker));
+        is_so
+    });
+    clients
+}
+
 #[test]
 fn what_all_clients_leave_unread_is_bounded_and_small_answers_are_not_held_up_by_it() {
     let names: Vec<_> = (0..10_000).map(|number| format!("app{number}")).collect();
@@ -251,25 +269,13 @@ fn what_all_clients_leave_unread_is_bounded_and_small_answers_are_not_held_up_by
     let answer = daemon.get(&format!("{PREFIX}/apps")).body.len();
     let count = 2 * limits::UNSENT_BYTES_IN_ALL / answer;
     let before = daemon.memory("VmRSS");
-    let asker = || {
-        let mut client = Client::unix(&socket);
-        client.send(&get("/apps"));
-        client
-    };
-    let mut clients: Vec<_> = (0..count).map(|_| asker()).collect();
-    let verdict = || daemon.get(&format!("{PREFIX}/apps")).verdict();
-    eventually("the limit is met", || {
-        let is_met = verdict() == (503, 503, "busy".into());
-        // Whoever looks may have had the last place, and leaves it.
-        clients.extend((!is_met).then(asker));
-        is_met
-    });
+    let clients = crowd(&daemon, &socket, count, &get("/apps"));
     assert_alive(&daemon);
     assert_eq!(daemon.app("app7").verdict(), (200, 0, String::new()), "a small answer");
     let grown = (daemon.memory("VmHWM") - before) * 1024;
     assert!(grown < 2 * limits::UNSENT_BYTES_IN_ALL as u64, "grown by {grown}");
     drop(clients);
-    eventually("there is room again", || verdict().0 == 200);
+    eventually("there is room again", || daemon.get(&format!("{PREFIX}/apps")).verdict().0 == 200);
     assert!(daemon.counter("http_limits_met_total{limit=\"unsent_in_all\"}") > 0);
 }
 
@@ -310,18 +316,9 @@ fn it_lives_within_the_memory_that_its_unit_gives_it() {
         let args = ["-docker-timeout", "20s", "-resync", "1h", "-bind", &format!("unix:{}", socket.display())];
         let daemon = Daemon::start_as(program_under(&["prlimit", &limit]), &docker.path(), &args);
         daemon.is("live");
-        let asker = || {
-            let mut client = Client::unix(&socket);
-            client.send(&[get("/apps"), get("/metrics"), get("/status")].concat().repeat(limits::PIPELINE / 3));
-            client
-        };
-        let mut clients: Vec<_> = (0..CLIENTS).map(|_| asker()).collect();
+        let questions = [get("/apps"), get("/metrics"), get("/status")].concat().repeat(limits::PIPELINE / 3);
+        let clients = crowd(&daemon, &socket, CLIENTS, &questions);
         let apps = || daemon.get(&format!("{PREFIX}/apps"));
-        eventually("too much is unread", || {
-            let is_so = apps().verdict() == (503, 503, "busy".into());
-            clients.extend((!is_so).then(asker));
-            is_so
-        });
         // All are listed once more meanwhile, and when the next list is asked for, this one has landed.
         for _ in 0..2 {
             let lists = docker.requests().len();

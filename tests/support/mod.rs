@@ -706,7 +706,7 @@ impl FakeDocker {
                 let (script, requests, connections, streams) =
                     (Arc::clone(&script), Arc::clone(&requests), Arc::clone(&connections), Arc::clone(&streams));
                 thread::spawn(move || {
-                    let reads = script.lock().unwrap().0;
+                    let (reads, mut behaviour) = script.lock().unwrap().clone();
                     let head = if reads { read_head(&mut stream) } else { Some(String::new()) };
                     let Some(head) = head else { return };
                     if head.split(' ').nth(1).is_some_and(|path| path.contains("/events")) {
@@ -716,8 +716,11 @@ impl FakeDocker {
                     if reads {
                         requests.lock().unwrap().push(head.clone());
                     }
-                    // What it was told to do in the meantime counts.
-                    let behaviour = Arc::clone(&script.lock().unwrap().1);
+                    // What it was told to do in the meantime counts, unless it comes too late for this one.
+                    let now = script.lock().unwrap().clone();
+                    if now.0 == reads {
+                        behaviour = now.1;
+                    }
                     behaviour(&mut stream, &head);
                 });
             }

@@ -167,6 +167,11 @@ pub const EVENT_BYTES: usize = 1024 * 1024;
 /// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
 pub const EVENT_NAME_BYTES: usize = 512;
 
+/// For an event to be read after it has happened. Docker takes milliseconds, and until then the view is wrong: a proxy holds events back, as
+/// Nginx does that buffers, or the clocks of both sides differ.
+/// Answer: it is believed all the same, and the log says so once a stream. Counter: `docker_events_late_total`.
+pub const EVENT_LATE: Duration = Duration::from_secs(3);
+
 /// Containers of which events alone have told. They are kept until a list of all says what they are, which a Docker that tells of ever more
 /// may never send.
 /// Answer: a further one is passed over, and all containers are listed anew. Counter: `docker_limits_met_total{limit="size"}`.

@@ -197,6 +197,7 @@ impl All<'_> {
         out.one("docker_streams_failed_total", COUNTER, "Streams of events refused, late or nonsense.", engine.streams_failed);
         out.one("docker_events_total", COUNTER, "Events that said something new.", engine.events);
         out.one("docker_events_too_long_total", COUNTER, "Events that were too long to be read.", engine.events_too_long);
+        out.one("docker_events_late_total", COUNTER, "Events that were read long after they had happened.", engine.events_late);
     }
 
     fn probes(&self, out: &mut Text<'_>) {

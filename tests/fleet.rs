@@ -25,9 +25,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use container_healthcheck::limits;
 use support::fleet::{Host, Nginx, Outcome, Process, Users, has, has_lua, snippet, visit};
 use support::stage::Stage;
-use support::{Client, Folder, eventually, free_port, labelled, read_head, skipped};
+use support::{
+    Client, Daemon, FakeDocker, Folder, event_line, eventually, free_port, labelled, list, program, read_head, send_list, skipped,
+};
 
 /// How long after Docker's event a request may still come to a dead app before a test fails. The aim is 50 ms, which the benchmark
 /// shows; this machine may be busy.
@@ -1064,6 +1067,68 @@ fn what_is_shipped_for_nginx_is_valid_as_pasted() {
         assert_eq!(Nginx::check(&conf), Ok(()), "{conf}");
     }
     assert!(Nginx::check("nonsense;").is_err());
+}
+
+// ---- What stands before Docker.
+
+#[test]
+fn an_nginx_before_docker_is_not_felt_and_one_that_holds_events_back_is_found_out() {
+    if !has_lua() {
+        return;
+    }
+    // Nginx asks by HTTP/1.0 unless told otherwise, and then Docker sends no chunks.
+    let docker = FakeDocker::hung();
+    let streams = Arc::new(Mutex::new(Vec::new()));
+    let listeners = Arc::clone(&streams);
+    docker.interrupt(move |stream, _| match read_head(stream) {
+        Some(head) if head.contains("/events") => {
+            stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n").unwrap();
+            listeners.lock().unwrap().push(stream.try_clone().unwrap());
+        }
+        Some(_) => send_list(stream, &list(&[("app", "running", "Up 3 minutes")])),
+        None => {}
+    });
+    let happens = |action: &str, more: usize| {
+        let line = event_line(action, "app", &format!(r#""more":"{}""#, "x".repeat(more)));
+        streams.lock().unwrap().retain_mut(|stream| writeln!(stream, "{line}").is_ok());
+    };
+    let before = |options: &str| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let pass = format!("proxy_pass http://unix:{}; {options}", docker.path().display());
+        let nginx = Nginx::start(address, 1, &format!("server {{ listen {address}; location / {{ {pass} }} }}"));
+        let daemon = Daemon::spawn_with(program(), &["-bind", "127.0.0.1:0", "-docker-host", &format!("tcp://{address}")]);
+        eventually("it listens", || !streams.lock().unwrap().is_empty());
+        (nginx, daemon)
+    };
+    let late = |daemon: &Daemon| daemon.counter("docker_events_late_total");
+    let is_dead = |daemon: &Daemon| daemon.app("app").verdict() == (503, 12, "exited".into());
+
+    let (nginx, daemon) = before("proxy_buffering off;");
+    daemon.is("live");
+    happens("die", 0);
+    eventually("it is told", || is_dead(&daemon));
+    assert_eq!(late(&daemon), 0);
+    drop((nginx, daemon));
+
+    // By itself it gathers four or eight thousand bytes before it hands any on, the head too.
+    streams.lock().unwrap().clear();
+    let (_nginx, daemon) = before("");
+    happens("exec_start: true", 8192);
+    daemon.is("live");
+    // What fills its buffer may take a death along.
+    eventually("a death is told late", || {
+        happens("start", 0);
+        happens("die", 0);
+        let died = Instant::now();
+        eventually("it is told", || {
+            if died.elapsed() > limits::EVENT_LATE {
+                happens("exec_start: true", 8192);
+            }
+            is_dead(&daemon)
+        });
+        late(&daemon) > 0
+    });
+    daemon.wait_for_log("events come late by=3s: a proxy holds them back, or docker's clock differs");
 }
 
 /// Runs a checker of files on one of ours.

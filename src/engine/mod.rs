@@ -107,6 +107,8 @@ pub enum Action {
     Live,
     /// Say in the log that the stream of events could not be opened or has ended, and why.
     Blind(Fault),
+    /// Say in the log that events come so late.
+    Late(Duration),
     /// Say in the log that Docker does not answer, and why, which was not so before.
     DockerLost(Fault),
     /// Say in the log that the check of an app fails, or is good again.
@@ -171,6 +173,8 @@ pub struct Counts {
     pub events: u64,
     /// Events that were too long to be read.
     pub events_too_long: u64,
+    /// Events that came late.
+    pub events_late: u64,
     /// Probes that met the timeout.
     pub timeouts: u64,
     /// Probes refused since there was no room to wait.

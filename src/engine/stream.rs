@@ -16,8 +16,9 @@ pub(super) enum Stream {
     Closed(Instant),
     /// Its head has to come by then.
     Opening(FlightId, Instant),
-    /// Open since that moment, in the order of reading and by the clock, and whether a list that was asked for since has landed.
-    Open { id: FlightId, since: Tick, at: Instant, caught_up: bool },
+    /// Open since that moment, in the order of reading and by the clock, whether a list that was asked for since has landed, and whether
+    /// events come late.
+    Open { id: FlightId, since: Tick, at: Instant, caught_up: bool, late: bool },
 }
 
 impl Stream {
@@ -43,7 +44,7 @@ impl Engine {
             return;
         }
         let since = self.view.next_tick();
-        self.stream = Stream::Open { id, since, at: now, caught_up: false };
+        self.stream = Stream::Open { id, since, at: now, caught_up: false, late: false };
         self.list_anew(now);
     }
 
@@ -71,6 +72,7 @@ impl Engine {
                 let is_early = self.podman.is_some_and(|version| version < ApiVersion::PODMAN_TELLS_OUTCOMES);
                 // A replayed one is of some time ago, by clocks that may differ a little.
                 let age = self.unix(now).saturating_sub(Duration::from_nanos(event.at)).min(limits::REPLAY);
+                self.notice_late(age, now);
                 let began = now.checked_sub(age).unwrap_or(now);
                 let comeback = self.present_comeback();
                 let is_news = if is_early && !planted(Plant::BelieveAnEarlyCheck) {
@@ -86,6 +88,18 @@ impl Engine {
                     self.settle_open(now);
                 }
             }
+        }
+    }
+
+    /// An event that is no replay, and comes late, was held back: what it tells was told by nobody until then.
+    fn notice_late(&mut self, age: Duration, now: Instant) {
+        let Stream::Open { at, caught_up: true, late, .. } = &mut self.stream else { return };
+        if age < limits::EVENT_LATE || age >= now.saturating_duration_since(*at) {
+            return;
+        }
+        count(&mut self.counts.events_late);
+        if !std::mem::replace(late, true) {
+            self.actions.push_back(Action::Late(age));
         }
     }
 
@@ -263,6 +277,21 @@ mod tests {
             }
             assert_eq!(reason(&mut engine), None);
         }
+    }
+
+    #[test]
+    fn events_that_come_late_are_said_to_once_a_stream_and_replayed_ones_are_not_late() {
+        let start = Instant::now();
+        let (mut engine, stream) = live(Config::default().settings(), start, Duration::from_millis(UNIX));
+        // when it is read, when Docker says it happened, in seconds after the stream was opened, and how many were late by then
+        let cases: [(u64, i64, u64); 7] = [(10, 10, 0), (10, 8, 0), (10, -1, 0), (10, 0, 0), (10, 7, 1), (11, 11, 1), (200, 20, 2)];
+        for (read, at, late) in cases {
+            let now = start + Duration::from_secs(read);
+            engine.docker_told(stream, &started(Duration::from_millis(UNIX.saturating_add_signed(at * 1000))), now);
+            assert_eq!(engine.counts.events_late, late, "{at} read at {read}");
+        }
+        let said: Vec<_> = std::iter::from_fn(|| engine.next_action(start)).filter(|action| matches!(action, Action::Late(_))).collect();
+        assert_eq!(said, [Action::Late(Duration::from_secs(3))]);
     }
 
     #[test]

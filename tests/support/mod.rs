@@ -669,15 +669,7 @@ impl FakeDocker {
 
     /// Sends the event that this happened to the container of that name, with further attributes (`"exitCode":"1"`).
     pub fn event(&self, action: &str, name: &str, attributes: &str) {
-        static CLOCK: AtomicUsize = AtomicUsize::new(0);
-        let id = container_id(name);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-        let nanos = now + CLOCK.fetch_add(1, Ordering::SeqCst) as u128;
-        let comma = if attributes.is_empty() { "" } else { "," };
-        self.send_line(&format!(
-            r#"{{"status":"{action}","id":"{id}","from":"python36e:1.1","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"python36e:1.1","name":"{name}"{comma}{attributes}}}}},"scope":"local","time":{},"timeNano":{nanos}}}"#,
-            nanos / 1_000_000_000
-        ));
+        self.send_line(&event_line(action, name, attributes));
     }
 
     /// Heads of the requests for lists that came so far.
@@ -740,6 +732,19 @@ impl EventStream {
             }
         }
     }
+}
+
+/// The event that this happens now to the container of that name, as dockerd sends it, with further attributes (`"exitCode":"1"`).
+pub fn event_line(action: &str, name: &str, attributes: &str) -> String {
+    static CLOCK: AtomicUsize = AtomicUsize::new(0);
+    let id = container_id(name);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let nanos = now + CLOCK.fetch_add(1, Ordering::SeqCst) as u128;
+    let comma = if attributes.is_empty() { "" } else { "," };
+    format!(
+        r#"{{"status":"{action}","id":"{id}","from":"python36e:1.1","Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"python36e:1.1","name":"{name}"{comma}{attributes}}}}},"scope":"local","time":{},"timeNano":{nanos}}}"#,
+        nanos / 1_000_000_000
+    )
 }
 
 /// The head of a request, if one comes.

@@ -64,7 +64,7 @@ impl World<'_> {
             Action::DockerFound => assert_eq!(self.gone_since, None),
             Action::DockerLost(_) => assert!(self.gone_since.is_some()),
             Action::Live => assert!(self.stream.is_some(), "live without a stream"),
-            Action::Blind(_) | Action::Turned(..) | Action::Checked(..) => {}
+            Action::Blind(_) | Action::Late(_) | Action::Turned(..) | Action::Checked(..) => {}
         }
     }
 

@@ -40,6 +40,7 @@ impl Server {
             Action::DockerFound => info!("docker answers address={}", self.words.docker),
             Action::Live => info!("live containers={}", self.engine.containers()),
             Action::Blind(fault) => warn!("blind, each probe asks docker: {}", self.words.fault(&fault)),
+            Action::Late(age) => warn!("events come late by={}s: a proxy holds them back, or docker's clock differs", age.as_secs()),
             Action::DockerLost(fault) => warn!("docker lost: {}", self.words.fault(&fault)),
             Action::Checked(app, Ok(())) => info!("check good again app={}", app.as_str()),
             Action::Checked(app, Err(fault)) => warn!("check fails app={}: {}", app.as_str(), self.words.check(&app, fault)),

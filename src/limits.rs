@@ -163,10 +163,6 @@ pub const CONTAINER_BYTES: usize = 1024 * 1024;
 /// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
 pub const EVENT_BYTES: usize = 1024 * 1024;
 
-/// Bytes of the id, the name, and the labels in it that name an app or a service. They are kept, and an id has 64; names are seldom longer.
-/// Answer: it is passed over, and all containers are listed anew. Counter: `docker_events_too_long_total`.
-pub const EVENT_NAME_BYTES: usize = 512;
-
 /// For an event to be read after it has happened. Docker takes milliseconds, and until then the view is wrong: a proxy holds events back, as
 /// Nginx does that buffers, or the clocks of both sides differ.
 /// Answer: it is believed all the same, and the log says so once a stream. Counter: `docker_events_late_total`.
@@ -312,6 +308,10 @@ pub const CHECK_SETTLES: Duration = Duration::from_millis(300);
 
 /// Containers asked about in one question. For more, one list of all is cheaper.
 pub const IDS_IN_A_QUESTION: usize = 50;
+
+/// Bytes that are kept of the name in an event, and of each label that names an app or a service: room for the longest name of an app,
+/// and a number. What is longer is no app's, and a list has the rest; what happened to the container is told all the same.
+pub const EVENT_NAME_BYTES: usize = 160;
 
 /// Events remembered so that a replayed one is known: as many as Docker itself keeps.
 pub const REPLAYED_EVENTS: usize = 256;

@@ -273,12 +273,12 @@ impl<'de> Deserialize<'de> for Listed {
         let array = ports.as_deref().map(RawValue::get).filter(|ports| ports.starts_with('[') && ports.len() <= limits::PORTS_BYTES);
         let said = Parts {
             id: &id,
-            image: cut(&image),
-            command: cut(&command),
-            status: cut(&status),
+            image: cut(&image, limits::TEXT_BYTES),
+            command: cut(&command, limits::TEXT_BYTES),
+            status: cut(&status, limits::TEXT_BYTES),
             ports: array.unwrap_or("[]"),
-            app,
-            service,
+            app: cut(app, limits::TEXT_BYTES),
+            service: cut(service, limits::TEXT_BYTES),
             names: &names,
         };
         let runs = state == State::Running;
@@ -358,7 +358,7 @@ pub(super) struct Labels {
 impl Labels {
     /// The app that they name, and the service.
     pub(super) fn app_and_service(&self) -> (&str, &str) {
-        (cut(&self.app), cut(if self.compose.is_empty() { &self.swarm } else { &self.compose }))
+        (&self.app, if self.compose.is_empty() { &self.swarm } else { &self.compose })
     }
 }
 
@@ -374,9 +374,9 @@ impl Object for Labels {
     }
 }
 
-/// A text, cut where it gets longer than anybody reads.
-fn cut(text: &str) -> &str {
-    let end = (0..=limits::TEXT_BYTES.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+/// A text, cut to so many bytes, or a few less.
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@
 use serde::de::{Deserialize, Deserializer, MapAccess};
 
 use super::Fault;
-use super::container::{Health, Labels, own_name};
+use super::container::{Health, Labels, cut, own_name};
 use super::json::{Object, nested, object, skip, value};
 use crate::limits;
 
@@ -133,15 +133,12 @@ fn read(line: &[u8]) -> Result<Option<Line>, Fault> {
     let Actor { id, attributes: Attributes { name, exit_code, labels } } = actor;
     let (app, service) = labels.app_and_service();
     let what = what(&action, &health, exit_code);
-    // What says nothing new can be as long as it likes: each run of a HEALTHCHECK is some of these.
-    if what != What::Other && [&*id, &name, app, service].map(str::len).into_iter().sum::<usize>() > limits::EVENT_NAME_BYTES {
-        return Ok(Some(Line::TooLong));
-    }
     // It will be part of a question.
-    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if id.len() > limits::EVENT_NAME_BYTES || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Fault::NotEvents);
     }
-    Ok(Some(Line::Event(Event { id, name, app: app.into(), service: service.into(), what, at })))
+    let [name, app, service] = [&*name, app, service].map(|text| cut(text, limits::EVENT_NAME_BYTES).into());
+    Ok(Some(Line::Event(Event { id, name, app, service, what, at })))
 }
 
 /// A message of the stream.
@@ -267,8 +264,22 @@ mod tests {
             let want = Event { app: app.into(), service: service.into(), ..event };
             assert_eq!(lines(&docker("create", labels, true)), [Line::Event(want)], "{labels}");
         }
-        let long = format!(r#","container-healthcheck.app":"{}""#, "x".repeat(limits::EVENT_NAME_BYTES));
-        assert_eq!(lines(&docker("create", &long, true)), [Line::TooLong]);
+    }
+
+    #[test]
+    fn names_are_cut_where_no_app_has_one_any_more() {
+        let most = limits::EVENT_NAME_BYTES;
+        for length in [most, most + 1, 4 * most] {
+            let long = "x".repeat(length);
+            let labels = format!(r#","container-healthcheck.app":"{long}","com.docker.compose.service":"{long}""#);
+            let text = docker("die", &labels, false).replace("a-1", &long);
+            let [Line::Event(event)] = &*lines(&text) else { panic!("{length}") };
+            assert_eq!((&*event.id, event.what), ("37f9", What::Died(0)));
+            for name in [&event.name, &event.app, &event.service] {
+                assert_eq!(**name, long[..most]);
+                assert_eq!(crate::engine::AppName::parse(name.as_bytes()), None);
+            }
+        }
     }
 
     #[test]
@@ -335,6 +346,7 @@ mod tests {
             "{\"Type\":1}\n",
             "{\"timeNano\":-1}\n",
             "{\"Type\":\"container\",\"Actor\":{\"ID\":\"a%22\"}}\n",
+            &format!("{{\"Type\":\"container\",\"Actor\":{{\"ID\":\"{}\"}}}}\n", "a".repeat(limits::EVENT_NAME_BYTES + 1)),
             "\u{1e}{}\n",
         ] {
             assert_eq!(however_cut(bytes.as_bytes(), outcome), Err(Fault::NotEvents), "{bytes:?}");
@@ -353,12 +365,5 @@ mod tests {
             assert_eq!(pieces(&(fits.clone() + &after)), Ok(vec![event(What::Started), event(What::Paused)]));
             assert_eq!(pieces(&(long.clone() + &after)), Ok(vec![Line::TooLong, event(What::Paused)]));
         }
-        let named = |length: usize| docker("start", "", false).replace("a-1", &"a".repeat(length));
-        let most = limits::EVENT_NAME_BYTES - "37f9".len();
-        assert!(matches!(&*lines(&named(most)), [Line::Event(event)] if event.name.len() == most));
-        assert_eq!(lines(&named(most + 1)), [Line::TooLong]);
-        // Of what says nothing new nothing is lost.
-        let other = docker("exec_start: sh", "", false).replace("a-1", &"a".repeat(most + 1));
-        assert!(matches!(&*lines(&other), [Line::Event(event)] if event.what == What::Other));
     }
 }

@@ -495,6 +495,7 @@ impl Engine {
     /// as much older, and Docker drops events for who does not read.
     pub fn stood_still(&mut self, time: Duration, now: Instant) {
         self.put_off(time);
+        self.view.put_off(time);
         if let Some(checks) = &mut self.checks {
             self.actions.extend(checks.stood_still(time, now).into_iter().map(Action::Forget));
         }

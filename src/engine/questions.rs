@@ -22,14 +22,21 @@ pub(super) struct Flight {
     stood: Duration,
     /// Its list has come, but says nothing of health: that has been asked for.
     silent: Option<Listed>,
+    /// The socket's queue was full: the question has not left, and is tried again then.
+    pub(super) again_at: Option<Instant>,
+}
+
+impl Flight {
+    /// What it is given up for when its time is over.
+    const fn lateness(&self) -> Fault {
+        if self.again_at.is_some() { Fault::Lost(Lost::Full) } else { Fault::Late }
+    }
 }
 
 /// The question about all of them.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) flight: Flight,
-    /// The socket's queue was full: the question has not left, and is tried again then.
-    pub(super) again_at: Option<Instant>,
     pub(super) waiting: VecDeque<Waiter>,
 }
 
@@ -53,6 +60,16 @@ impl Engine {
             }
             return self.stream_ended(outcome.err().unwrap_or(Fault::NotEvents), now);
         }
+        // Nothing announces room in the queue: it is tried again after a pause, for as long as an answer would have been waited for.
+        let again_at = matches!(outcome, Err(Fault::Lost(Lost::Full))).then(|| now + limits::FULL_PAUSE);
+        if let Some(look) = self.look.as_mut().filter(|look| look.flight.id == id && again_at.is_some()) {
+            look.flight.again_at = again_at;
+            return;
+        }
+        if let Some(list) = self.list.as_mut().filter(|list| list.flight.id == id && again_at.is_some()) {
+            list.flight.again_at = again_at;
+            return;
+        }
         if let Some(look) = self.look.take_if(|look| look.flight.id == id) {
             if demanded.is_some() {
                 self.api = demanded;
@@ -66,8 +83,6 @@ impl Engine {
                 Some(listed) => self.landed(list, listed, now),
                 None => self.list = Some(list),
             },
-            // Nothing announces room in the queue: it is tried again after a pause, for as long as an answer would have been waited for.
-            Err(Fault::Lost(Lost::Full)) => self.list = Some(List { again_at: Some(now + limits::FULL_PAUSE), ..list }),
             Err(Fault::WantsVersion(_)) => {
                 self.api = demanded;
                 self.ask(list, now);
@@ -79,18 +94,17 @@ impl Engine {
         }
     }
 
-    /// Gives up the questions that have met their deadlines, and repeats the one whose pause is over.
+    /// Gives up the questions that have met their deadlines.
     pub(super) fn questions_due(&mut self, now: Instant) {
         if let Some(list) = self.list.take_if(|list| list.flight.due <= now) {
             self.actions.push_back(Action::Forget(list.flight.id));
-            let fault = if list.again_at.is_some() { Fault::Lost(Lost::Full) } else { Fault::Late };
             self.behind.extend(list.waiting);
-            self.lost(&fault, now);
+            self.lost(&list.flight.lateness(), now);
         }
         if let Some(look) = self.look.take_if(|look| look.flight.due <= now) {
             self.actions.push_back(Action::Forget(look.flight.id));
             self.view.unanswered(&look.ids);
-            self.lost(&Fault::Late, now);
+            self.lost(&look.flight.lateness(), now);
         }
         if let Stream::Opening(id, due) = self.stream
             && due <= now
@@ -98,22 +112,19 @@ impl Engine {
             self.actions.push_back(Action::Forget(id));
             self.stream_ended(Fault::Late, now);
         }
-        let may_ask = self.contact.rests_until(now).is_none();
-        if let Some(list) = self.list.take_if(|list| may_ask && list.again_at.is_some_and(|at| at <= now)) {
-            self.ask(list, now);
-        }
     }
 
     /// When [`Engine::questions_due`] has something to do, or a question is to be asked.
     pub(super) fn next_question(&self, now: Instant) -> Option<Instant> {
         let rests_until = self.contact.rests_until(now);
         let asks = |at: Option<Instant>| at.map(|at| rests_until.map_or(at, |until| at.max(until)));
-        let list = self.list.as_ref();
+        let (list, look) = (self.list.as_ref(), self.look.as_ref());
         let opening = if let Stream::Opening(_, due) = self.stream { Some(due) } else { None };
         [
             list.map(|list| list.flight.due),
-            asks(list.and_then(|list| list.again_at)),
-            self.look.as_ref().map(|look| look.flight.due),
+            asks(list.and_then(|list| list.flight.again_at)),
+            look.map(|look| look.flight.due),
+            asks(look.and_then(|look| look.flight.again_at)),
             opening,
             asks(self.wants_stream()),
             asks(self.wants_look(now)),
@@ -143,7 +154,10 @@ impl Engine {
 
     fn landed(&mut self, list: List, Listed { containers, podman, .. }: Listed, now: Instant) {
         self.podman = podman;
-        self.view.landed(containers, &list.flight.asked);
+        let up = self.view.landed(containers, &list.flight.asked);
+        // One may have taken the place of another since the list before.
+        self.forget_former_results();
+        self.view.landed_up(up, &list.flight.asked);
         let is_whole = list.flight.asked.tick > self.missed;
         self.has_facts |= is_whole;
         let took = now.saturating_duration_since(list.flight.asked.at).saturating_sub(list.flight.stood);
@@ -300,18 +314,25 @@ impl Engine {
         if self.wants_stream().is_some_and(|at| at <= now) {
             return self.open_stream(now);
         }
+        let is_again = |flight: &Flight| flight.again_at.is_some_and(|at| at <= now);
+        if let Some(list) = self.list.take_if(|list| is_again(&list.flight)) {
+            return self.ask(list, now);
+        }
+        if let Some(look) = self.look.take_if(|look| is_again(&look.flight)) {
+            return self.ask_about(look.ids, look.flight.due, now);
+        }
         if self.wants_look(now).is_some_and(|at| at <= now) {
             let ids = self.view.to_ask(now);
             if ids.len() > limits::IDS_IN_A_QUESTION {
                 self.list_anew(now);
             } else if !ids.is_empty() {
-                return self.ask_about(ids, now);
+                return self.ask_about(ids, now + self.settings.docker_timeout, now);
             }
         }
         if self.list.is_none() && (!self.behind.is_empty() || self.resync_at <= now) {
             let patience = self.longest.saturating_mul(limits::LIST_PATIENCE).min(limits::LONGEST_LIST).max(self.settings.docker_timeout);
             let flight = self.flight(now + patience, now);
-            self.ask(List { flight, again_at: None, waiting: VecDeque::new() }, now);
+            self.ask(List { flight, waiting: VecDeque::new() }, now);
         }
     }
 
@@ -321,9 +342,9 @@ impl Engine {
         if live && self.look.is_none() { self.view.next_look(now) } else { None }
     }
 
-    fn ask_about(&mut self, ids: Vec<Box<str>>, now: Instant) {
+    fn ask_about(&mut self, ids: Vec<Box<str>>, due: Instant, now: Instant) {
         count(&mut self.counts.looks);
-        let flight = self.flight(now + self.settings.docker_timeout, now);
+        let flight = self.flight(due, now);
         self.actions.push_back(Action::Ask(flight.id, Question::About(ids.clone()), self.api));
         self.look = Some(Look { flight, ids });
     }
@@ -332,7 +353,6 @@ impl Engine {
     fn ask(&mut self, mut list: List, now: Instant) {
         count(&mut self.counts.lists);
         list.flight = self.flight(list.flight.due, now);
-        list.again_at = None;
         list.waiting.append(&mut self.behind);
         self.actions.push_back(Action::Ask(list.flight.id, Question::All, self.api));
         self.list = Some(list);
@@ -341,7 +361,7 @@ impl Engine {
     /// A question that leaves now.
     fn flight(&mut self, due: Instant, now: Instant) -> Flight {
         let asked = Asked { tick: self.view.next_tick(), at: now, comeback: self.present_comeback() };
-        Flight { id: self.next_id(), asked, due, stood: Duration::ZERO, silent: None }
+        Flight { id: self.next_id(), asked, due, stood: Duration::ZERO, silent: None, again_at: None }
     }
 
     /// How often Docker was away and has come back, if it is back: whoever answers now is.

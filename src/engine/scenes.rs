@@ -463,3 +463,138 @@ fn what_is_replayed_does_not_hide_what_was_lost() {
     scene.says(few, vec![named("a", "other", State::Running)]);
     assert_eq!(scene.verdict(), "no-container");
 }
+
+#[test]
+fn a_full_queue_is_waited_for_and_is_no_docker_that_is_gone() {
+    let full = || Err(Fault::Lost(Lost::Full));
+    let mut scene = Scene::live(settings(), &[container(State::Exited)]);
+    scene.wait(milliseconds(20_000));
+    scene.tells(What::Started);
+    scene.probe("app");
+    let (few, question) = scene.asks_one();
+    scene.engine.docker_said(few, full(), scene.now);
+    assert_eq!((scene.actions(), scene.engine.trust(scene.now)), (vec![], Trust::Live));
+    scene.wait(crate::limits::FULL_PAUSE);
+    let (few, again) = scene.asks_one();
+    assert_eq!(again, question);
+    scene.says(few, vec![container(State::Running)]);
+    let told = scene.actions();
+    assert!(told.iter().any(|action| matches!(action, Action::Verdict(_, _, false))), "{told:?}");
+    assert_eq!(scene.verdict(), "up");
+
+    // As long as an answer would be waited for, and no longer.
+    scene.tells_of(Event { id: "b".into(), name: "app-2".into(), what: What::Created, ..Event::default() });
+    let until = scene.now + settings().docker_timeout;
+    while scene.now < until {
+        assert_eq!(scene.engine.trust(scene.now), Trust::Live);
+        for (few, _) in scene.asks() {
+            scene.engine.docker_said(few, full(), scene.now);
+        }
+        scene.wait(crate::limits::FULL_PAUSE);
+    }
+    assert_eq!(scene.engine.trust(scene.now), Trust::Stale);
+    let told = scene.actions();
+    assert!(told.contains(&Action::DockerLost(Fault::Lost(Lost::Full))), "{told:?}");
+
+    // The stream finds it full.
+    let mut scene = Scene::live(settings(), &[]);
+    scene.wait(milliseconds(20_000));
+    scene.cut();
+    let (stream, _) = scene.asks_one();
+    scene.engine.docker_said(stream, full(), scene.now);
+    assert_eq!((scene.actions(), scene.engine.trust(scene.now)), (vec![], Trust::Blind));
+    scene.wait(crate::limits::FULL_PAUSE);
+    assert!(matches!(scene.asks_one().1, Question::Events { .. }));
+}
+
+#[test]
+fn a_stream_that_the_network_has_lost_says_nothing_yet_of_docker() {
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    scene.wait(milliseconds(20_000));
+    scene.engine.docker_said(scene.stream.take().unwrap(), Err(Fault::Lost(Lost::Unreachable(110))), scene.now);
+    assert_eq!(scene.engine.trust(scene.now), Trust::Blind);
+    scene.probe("app");
+    let asks: Vec<_> = scene.asks().into_iter().map(|(_, question)| question).collect();
+    assert!(matches!(*asks, [Question::Events { .. }, Question::All]), "{asks:?}");
+}
+
+#[test]
+fn a_death_stands_as_long_after_a_standstill_of_docker_too() {
+    let mut scene = Scene::live(Settings { resync: Duration::from_hours(1), ..settings() }, &[container(State::Running)]);
+    scene.tells(What::Died(137));
+    scene.now += milliseconds(20_000);
+    scene.engine.stood_still(milliseconds(20_000), scene.now);
+    for looks in crate::limits::LOOKS.map(|look| look < crate::limits::DEATH_STANDS) {
+        let until = scene.engine.next_deadline(scene.now).unwrap();
+        scene.now = until;
+        scene.engine.due(until);
+        let (few, question) = scene.asks_one();
+        assert_eq!(question, Question::About(vec!["a".into()]));
+        scene.says(few, vec![container(State::Running)]);
+        assert_eq!(scene.verdict(), if looks { "exited" } else { "up" });
+    }
+}
+
+#[test]
+fn how_young_a_container_is_does_not_depend_on_dockers_clock() {
+    let mut scene = Scene::live(Settings { min_uptime: milliseconds(3000), ..settings() }, &[container(State::Running)]);
+    scene.wait(milliseconds(20_000));
+    scene.tells(What::Died(1));
+    let at = u64::try_from((UNIX + milliseconds(15_000)).as_nanos()).unwrap();
+    let started = Event { id: "a".into(), name: "app-1".into(), what: What::Started, at, ..Event::default() };
+    scene.engine.docker_told(scene.stream.unwrap(), &Told::Line(Line::Event(started)), scene.now);
+    let (few, _) = scene.asks_one();
+    scene.says(few, vec![container(State::Running)]);
+    assert_eq!(scene.verdict(), "starting");
+    scene.wait(milliseconds(3000));
+    assert_eq!(scene.verdict(), "up");
+}
+
+#[test]
+fn a_start_that_was_held_back_may_be_older_than_what_is_known() {
+    let mut scene = Scene::live(settings(), &[container(State::Running)]);
+    scene.wait(settings().resync);
+    let (all, _) = scene.asks_one();
+    scene.says(all, vec![container(State::Exited)]);
+    scene.wait(milliseconds(10_000));
+    // Of before that list; the death behind it has not come yet.
+    let at = u64::try_from((UNIX + milliseconds(20_000)).as_nanos()).unwrap();
+    let started = Event { id: "a".into(), name: "app-1".into(), what: What::Started, at, ..Event::default() };
+    scene.engine.docker_told(scene.stream.unwrap(), &Told::Line(Line::Event(started)), scene.now);
+    assert_eq!(scene.verdict(), "starting");
+    let (few, _) = scene.asks_one();
+    scene.says(few, vec![container(State::Exited)]);
+    assert_eq!(scene.verdict(), "exited");
+}
+
+#[test]
+fn what_takes_a_containers_place_between_two_lists_is_checked_anew() {
+    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(3));
+    let check = CheckSettings { interval, timeout, fall: 2, rise: 1, fail: vec![502..=504] };
+    // Whether what was there has gone, or is still listed, and down; or is still up, and decides nothing.
+    for (before, want) in
+        [(None, "checking"), (Some(State::Exited), "checking"), (Some(State::Paused), "checking"), (Some(State::Running), "up")]
+    {
+        let mut scene = Scene::live(Settings { check: Some(check.clone()), ..settings() }, &[container(State::Running)]);
+        scene.probe("app");
+        let actions = scene.actions();
+        let [Action::Check(flight, _)] = *actions else { panic!("{actions:?}") };
+        scene.engine.check_told(flight, 200, scene.now);
+        scene.engine.check_said(flight, Ok(()), scene.now);
+        scene.wait(settings().resync.saturating_sub(milliseconds(1)));
+        scene.actions();
+        scene.wait(milliseconds(1));
+        let asks = scene.asks();
+        let (all, _) = *asks.iter().find(|(_, question)| *question == Question::All).unwrap();
+        let listed = [named("b", "app-2", State::Running)].into_iter().chain(before.map(container)).collect();
+        scene.says(all, listed);
+        let app = AppName::parse(b"app").unwrap();
+        let answer = scene.engine.verdict(&app).map(|verdict| verdict.answer.clone());
+        let is = match answer {
+            Some(Answer::Up(_)) => "up",
+            Some(Answer::Checking(_)) => "checking",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(is, want, "{before:?}");
+    }
+}

@@ -8,6 +8,7 @@ use crate::docker::event::Line;
 use crate::docker::exchange::Told;
 use crate::docker::{ApiVersion, Fault, Question};
 use crate::limits;
+use crate::lost::Lost;
 
 /// The stream of events.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,8 @@ impl Engine {
     }
 
     fn happened(&mut self, id: FlightId, line: &Line, now: Instant) {
-        if !matches!(self.stream, Stream::Open { id: open, .. } if open == id) {
+        let Stream::Open { at: opened, .. } = self.stream else { return };
+        if self.stream.id() != Some(id) {
             return;
         }
         // A sign of life: the last facts are no older than this.
@@ -70,16 +72,23 @@ impl Engine {
                 // A rename takes it from one app and gives it to another.
                 let before = self.apps_checked_of(&event.id);
                 let is_early = self.podman.is_some_and(|version| version < ApiVersion::PODMAN_TELLS_OUTCOMES);
-                // A replayed one is of some time ago, by clocks that may differ a little.
                 let age = self.unix(now).saturating_sub(Duration::from_nanos(event.at)).min(limits::REPLAY);
-                self.notice_late(age, now);
-                let began = now.checked_sub(age).unwrap_or(now);
+                // One of before the stream was opened is a replay: it happened so long ago, by clocks that may differ a little.
+                let is_replay = age >= now.saturating_duration_since(opened);
+                let began = if is_replay { now.checked_sub(age).unwrap_or(now) } else { now };
+                let is_late = !is_replay && age >= limits::EVENT_LATE;
+                if is_late {
+                    self.came_late(age);
+                }
                 let comeback = self.present_comeback();
                 let is_news = if is_early && !planted(Plant::BelieveAnEarlyCheck) {
                     self.view.happened_early(event, began, now, comeback)
                 } else {
                     self.view.happened(event, began, now, comeback)
                 };
+                if is_news && is_late {
+                    self.view.doubt(&event.id);
+                }
                 if is_news {
                     count(&mut self.counts.events);
                     for app in before.into_iter().chain(self.apps_checked_of(&event.id)) {
@@ -91,12 +100,9 @@ impl Engine {
         }
     }
 
-    /// An event that is no replay, and comes late, was held back: what it tells was told by nobody until then.
-    fn notice_late(&mut self, age: Duration, now: Instant) {
-        let Stream::Open { at, caught_up: true, late, .. } = &mut self.stream else { return };
-        if age < limits::EVENT_LATE || age >= now.saturating_duration_since(*at) {
-            return;
-        }
+    /// An event was held back on its way: what it tells was told by nobody until then.
+    fn came_late(&mut self, age: Duration) {
+        let Stream::Open { caught_up: true, late, .. } = &mut self.stream else { return };
         count(&mut self.counts.events_late);
         if !std::mem::replace(late, true) {
             self.actions.push_back(Action::Late(age));
@@ -106,6 +112,11 @@ impl Engine {
     /// The stream could not be opened, or has ended.
     pub(super) fn stream_ended(&mut self, fault: Fault, now: Instant) {
         let was = std::mem::replace(&mut self.stream, Stream::Closed(now));
+        // Nothing announces room in the socket's queue; a list that finds none either finds Docker gone.
+        if fault == Fault::Lost(Lost::Full) {
+            self.stream = Stream::Closed(now + limits::FULL_PAUSE);
+            return;
+        }
         let lived = if let Stream::Open { at, caught_up: true, .. } = was { Some(now.saturating_duration_since(at)) } else { None };
         if lived.is_some_and(|lived| lived >= limits::STREAM_LIVES) {
             self.stream_failures = 0;
@@ -114,7 +125,8 @@ impl Engine {
             self.stream = Stream::Closed(now + self.contact.growing_pause(self.stream_failures));
         }
         self.open_need_a_list();
-        if fault.is_refusal() {
+        // That the network has lost one that was open says nothing yet of Docker.
+        if fault.is_refusal() && matches!(was, Stream::Opening(..)) {
             return self.lost(&fault, now);
         }
         self.meets_limit(&fault);

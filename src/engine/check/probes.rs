@@ -69,6 +69,17 @@ impl Engine {
         }
     }
 
+    /// What the checks of apps that are down said is forgotten, though they may be up again before anybody is told.
+    pub(in crate::engine) fn forget_former_results(&mut self) {
+        let Some(checks) = &mut self.checks else { return };
+        let down = checks.records.iter().filter(|(_, record)| {
+            let answer = self.view.verdict(&record.app).map(|verdict| &verdict.answer);
+            !matches!(answer, Some(Answer::Up(_)))
+        });
+        let down: Vec<usize> = down.map(|(slot, _)| slot).collect();
+        self.actions.extend(down.into_iter().filter_map(|slot| checks.turned(slot, false)).map(Action::Forget));
+    }
+
     /// Tells those who wait for the first result of an app's check what is known now.
     fn tell_waiting(&mut self, app: &AppName, now: Instant) {
         let Some(checks) = &mut self.checks else { return };

@@ -112,9 +112,7 @@ impl World<'_> {
                 }
             }
             // It is tried again, and given up when its time is over.
-            Err(Fault::Lost(Lost::Full)) if asked.question == Question::All => self.full = Some(asked.flight),
-            // It may belong to a list, which is tried again, or to a question about some, which is not.
-            Err(Fault::Lost(Lost::Full)) if asked.question == Question::Ailing => _ = self.gone_since.get_or_insert(self.now),
+            Err(Fault::Lost(Lost::Full)) => self.full.push(asked.flight),
             // It is repeated at once, whatever else has failed: Docker has just spoken.
             Err(Fault::WantsVersion(_)) => self.rest = None,
             Err(fault) if !is_stream || fault.is_refusal() => self.found_gone(fault),

@@ -195,8 +195,8 @@ struct World<'a> {
     podman: Option<ApiVersion>,
     /// On the wire.
     asked: Vec<Asked>,
-    /// The last list that could not be asked for, since the socket's queue was full.
-    full: Option<FlightId>,
+    /// The questions that could not be asked, since the socket's queue was full.
+    full: Vec<FlightId>,
     /// Forgotten by the engine; Docker may answer them all the same.
     forgotten: Vec<Asked>,
     /// The stream whose head has come.
@@ -285,7 +285,7 @@ impl<'a> World<'a> {
             demands: false,
             podman,
             asked: Vec::new(),
-            full: None,
+            full: Vec::new(),
             forgotten: Vec::new(),
             stream: None,
             queue: VecDeque::new(),

@@ -48,7 +48,7 @@ impl World<'_> {
                 self.forget_results();
             }
             Action::Forget(flight) => {
-                if self.full == Some(flight) {
+                if self.full.contains(&flight) {
                     return self.found_gone(&Fault::Lost(Lost::Full));
                 }
                 // A check may have ended before it was forgotten.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Claim, Said, View};
+use super::{Claim, Said, View, lives};
 use crate::docker::event::{Event, What};
 use crate::docker::{Container, Health, Parts, State, Texts};
 use crate::limits;
@@ -80,6 +80,14 @@ impl View {
             What::Created | What::Started | What::Died(_) | What::Paused | What::Unpaused | What::Renamed | What::Removed | What::Other => {
                 self.happened(event, began, now, comeback)
             }
+        }
+    }
+
+    /// An event said that it lives, and may have been overtaken by what is known: it is asked about.
+    pub fn doubt(&mut self, id: &str) {
+        let Some(slot) = self.known(id) else { return };
+        if self.entries.get(slot).is_some_and(|entry| lives(entry.container.state)) {
+            self.suspect(slot, true);
         }
     }
 

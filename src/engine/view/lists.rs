@@ -3,25 +3,38 @@
 use std::collections::HashSet;
 
 use super::events::with_health;
-use super::{Asked, View, decides, lives};
+use super::{Asked, View, decides, lives, verdict};
 use crate::docker::{Container, Health, State};
 use crate::limits;
 
 impl View {
-    /// A list of all containers landed.
-    pub fn landed(&mut self, containers: Vec<Container>, asked: &Asked) {
-        let mut seen: Vec<bool> = vec![false; self.entries.capacity().max(self.entries.len())];
-        for container in containers {
-            let slot = self.listed(container, asked);
-            match seen.get_mut(slot) {
-                Some(seen) => *seen = true,
-                None => seen.resize(slot.saturating_add(1), true),
+    /// A list of all containers landed. What it says of those that are down is taken in, and the others are given back for
+    /// [`View::landed_up`]: of an app that has other containers now the former ones end first.
+    #[must_use]
+    pub fn landed(&mut self, containers: Vec<Container>, asked: &Asked) -> Vec<Container> {
+        let mut absent: Vec<bool> = vec![true; self.entries.capacity()];
+        for slot in containers.iter().filter_map(|container| self.known(container.parts().id)) {
+            if let Some(absent) = absent.get_mut(slot) {
+                *absent = false;
             }
         }
         let absent: Vec<usize> =
-            self.entries.iter().map(|(slot, _)| slot).filter(|&slot| !seen.get(slot).copied().unwrap_or(true)).collect();
+            self.entries.iter().map(|(slot, _)| slot).filter(|&slot| absent.get(slot).copied().unwrap_or_default()).collect();
         for slot in absent {
             self.absent(slot, asked);
+        }
+        let is_up = |container: &Container| verdict::fault(container, self.health).is_none();
+        let (up, down): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_up);
+        for container in down {
+            self.listed(container, asked);
+        }
+        up
+    }
+
+    /// The rest of it.
+    pub fn landed_up(&mut self, containers: Vec<Container>, asked: &Asked) {
+        for container in containers {
+            self.listed(container, asked);
         }
         self.was_listed = true;
     }

@@ -214,6 +214,19 @@ impl View {
 
     // ---- What is to be asked.
 
+    /// For so long nothing was done, and Docker may have stood still too: what it says may be as old as before.
+    pub fn put_off(&mut self, time: Duration) {
+        let open: Vec<usize> = self.entries.iter().filter(|(_, entry)| entry.is_open()).map(|(slot, _)| slot).collect();
+        for slot in open {
+            let Some(entry) = self.entries.get_mut(slot) else { continue };
+            entry.looks_from += time;
+            for at in entry.said.as_mut().map(|said| &mut said.at).into_iter().chain(&mut entry.renamed) {
+                *at += time;
+            }
+            self.schedule(slot);
+        }
+    }
+
     fn look_from(&mut self, slot: usize, now: Instant) {
         if let Some(entry) = self.entries.get_mut(slot) {
             (entry.looks, entry.looks_from) = (0, now);

@@ -61,13 +61,10 @@ impl Engine {
             return self.stream_ended(outcome.err().unwrap_or(Fault::NotEvents), now);
         }
         // Nothing announces room in the queue: it is tried again after a pause, for as long as an answer would have been waited for.
-        let again_at = matches!(outcome, Err(Fault::Lost(Lost::Full))).then(|| now + limits::FULL_PAUSE);
-        if let Some(look) = self.look.as_mut().filter(|look| look.flight.id == id && again_at.is_some()) {
-            look.flight.again_at = again_at;
-            return;
-        }
-        if let Some(list) = self.list.as_mut().filter(|list| list.flight.id == id && again_at.is_some()) {
-            list.flight.again_at = again_at;
+        if matches!(outcome, Err(Fault::Lost(Lost::Full))) {
+            if let Some(flight) = self.flights_mut().find(|flight| flight.id == id) {
+                flight.again_at = Some(now + limits::FULL_PAUSE);
+            }
             return;
         }
         if let Some(look) = self.look.take_if(|look| look.flight.id == id) {
@@ -278,10 +275,14 @@ impl Engine {
         self.resync_at = now;
     }
 
+    fn flights_mut(&mut self) -> impl Iterator<Item = &mut Flight> {
+        let (list, look) = (self.list.as_mut(), self.look.as_mut());
+        list.map(|list| &mut list.flight).into_iter().chain(look.map(|look| &mut look.flight))
+    }
+
     /// The questions on their way have so much longer.
     pub(super) fn put_off(&mut self, time: Duration) {
-        let flights = [self.list.as_mut().map(|list| &mut list.flight), self.look.as_mut().map(|look| &mut look.flight)];
-        for flight in flights.into_iter().flatten() {
+        for flight in self.flights_mut() {
             flight.due += time;
             flight.stood = flight.stood.saturating_add(time);
         }

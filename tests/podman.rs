@@ -117,8 +117,9 @@ impl Watched {
         let podman = Podman::start()?;
         let id = podman.sleeper(&["run", "-d"], NAME, args);
         let events = Events::listen(&podman.socket(), None);
-        // Lists of all are not what tells it.
-        let daemon = Daemon::start_as(program(), &podman.socket(), &[&["-resync", "1h"], daemon_args].concat());
+        // Lists of all are not what tells it; and on a busy machine Podman takes its time.
+        let args = [&["-resync", "1h", "-docker-timeout", "20s"], daemon_args].concat();
+        let daemon = Daemon::start_as(program(), &podman.socket(), &args);
         eventually("it is live", || daemon.counter("docker_state{state=\"live\"}") == 1);
         // It lists once more when events can no longer be missed at the stream's beginning.
         eventually("it has caught up", || daemon.counter("docker_lists_total") >= 3);

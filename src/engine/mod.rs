@@ -496,6 +496,7 @@ impl Engine {
     pub fn stood_still(&mut self, time: Duration, now: Instant) {
         self.put_off(time);
         self.view.put_off(time);
+        self.reads_on(now);
         if let Some(checks) = &mut self.checks {
             self.actions.extend(checks.stood_still(time, now).into_iter().map(Action::Forget));
         }

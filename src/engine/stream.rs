@@ -17,8 +17,8 @@ pub(super) enum Stream {
     Closed(Instant),
     /// Its head has to come by then.
     Opening(FlightId, Instant),
-    /// Open since that moment, in the order of reading and by the clock, whether a list that was asked for since has landed, and whether
-    /// events come late.
+    /// Open since that tick, and read without a standstill since that instant; whether a list that was asked for since has landed, and
+    /// whether events come late.
     Open { id: FlightId, since: Tick, at: Instant, caught_up: bool, late: bool },
 }
 
@@ -111,12 +111,12 @@ impl Engine {
 
     /// The stream could not be opened, or has ended.
     pub(super) fn stream_ended(&mut self, fault: Fault, now: Instant) {
-        let was = std::mem::replace(&mut self.stream, Stream::Closed(now));
         // Nothing announces room in the socket's queue; a list that finds none either finds Docker gone.
         if fault == Fault::Lost(Lost::Full) {
             self.stream = Stream::Closed(now + limits::FULL_PAUSE);
             return;
         }
+        let was = std::mem::replace(&mut self.stream, Stream::Closed(now));
         let lived = if let Stream::Open { at, caught_up: true, .. } = was { Some(now.saturating_duration_since(at)) } else { None };
         if lived.is_some_and(|lived| lived >= limits::STREAM_LIVES) {
             self.stream_failures = 0;
@@ -136,6 +136,13 @@ impl Engine {
         }
         if lived.is_some() || self.stream_failures <= 1 {
             self.actions.push_back(Action::Blind(fault));
+        }
+    }
+
+    /// What happened while nothing was read is told from now on, as if it were replayed.
+    pub(super) fn reads_on(&mut self, now: Instant) {
+        if let Stream::Open { at, .. } = &mut self.stream {
+            *at = now;
         }
     }
 
@@ -304,6 +311,11 @@ mod tests {
         }
         let said: Vec<_> = std::iter::from_fn(|| engine.next_action(start)).filter(|action| matches!(action, Action::Late(_))).collect();
         assert_eq!(said, [Action::Late(Duration::from_secs(3))]);
+        // It was not read for a while.
+        let now = start + Duration::from_secs(220);
+        engine.stood_still(Duration::from_secs(20), now);
+        engine.docker_told(stream, &started(Duration::from_millis(UNIX + 205_000)), now);
+        assert_eq!(engine.counts.events_late, 2);
     }
 
     #[test]

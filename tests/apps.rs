@@ -389,7 +389,7 @@ fn drains_are_told_of_all_apps_and_wake_who_waits() {
     assert_eq!(next(&|| put("all", "")), "a drained, b drained");
     assert_eq!(next(&|| remove("all")), "a up, b drained");
     assert_eq!(next(&|| remove("b")), "a up, b up");
-    let soon = std::time::SystemTime::now() + Duration::from_secs(3);
+    let soon = std::time::SystemTime::now() + Duration::from_secs(6);
     assert_eq!(next(&|| put("a", &format!("until: {}\n", humantime::format_rfc3339_seconds(soon)))), "a drained, b up");
     assert_eq!(next(&|| ()), "a up, b up", "it ends by itself");
 }

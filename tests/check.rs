@@ -33,7 +33,7 @@ struct App {
     port: u16,
     behaviour: Arc<Mutex<Behaviour>>,
     heads: Arc<Mutex<Vec<String>>>,
-    /// Connections at present, and at most.
+    /// Those of [`App::held`] that have no answer at present, and at most.
     now: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
@@ -61,7 +61,6 @@ impl App {
                         let behaviour = Arc::clone(&behaviour.lock().unwrap());
                         behaviour(&mut stream, &head);
                     }
-                    now.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
@@ -78,8 +77,12 @@ impl App {
     fn held(answer: fn(&str) -> String) -> (Self, Gate) {
         let gate = Gate::default();
         let held = gate.clone();
-        let app = Self::start(move |stream, head| {
+        let app = Self::start(|_, _| ());
+        let now = Arc::clone(&app.now);
+        app.behave(move |stream, head| {
             held.pass();
+            // Once it is said, the next one may come before we go on.
+            now.fetch_sub(1, Ordering::SeqCst);
             say(stream, &answer(head));
         });
         (app, gate)
@@ -210,7 +213,8 @@ fn each_fault_is_told_in_its_own_words_for_as_long_as_it_lasts() {
             scope.spawn(move || {
                 let app = App::start(move |stream, _| behaviour(stream));
                 let port = app.port.to_string();
-                let (_docker, daemon) = live(&["-ngx-port", &port, "-check-interval", "100ms", "-check-timeout", "300ms"]);
+                let timeout = if kind == "timeout" { "300ms" } else { "20s" };
+                let (_docker, daemon) = live(&["-ngx-port", &port, "-check-interval", "100ms", "-check-timeout", timeout]);
                 let words = format!("{} {words}", app.url());
                 fails(&daemon.app("bk_iam"), &words);
                 let so_far = app.requests();
@@ -279,11 +283,11 @@ fn no_prefix_of_a_head_is_an_answer_and_behind_it_nothing_matters() {
                         let before = checks.load(Ordering::SeqCst);
                         // It is asked about, or it would not be checked; the one before the last has landed.
                         eventually("it is checked", || daemon.app("bk_iam").status > 0 && checks.load(Ordering::SeqCst) >= before + 3);
-                        let answer = daemon.app("bk_iam");
                         if at < head {
-                            fails(&answer, &format!("http://127.0.0.1:{port}/o/bk_iam/ {words}"));
+                            fails(&daemon.app("bk_iam"), &format!("http://127.0.0.1:{port}/o/bk_iam/ {words}"));
                         } else {
-                            assert_eq!(answer.status, 200, "{words} after {:?}: {answer:?}", &ANSWER[..at]);
+                            // On a busy machine one check may be late.
+                            eventually(&format!("{words} after {:?} is good", &ANSWER[..at]), || daemon.app("bk_iam").status == 200);
                         }
                     }
                 });
@@ -327,7 +331,7 @@ fn the_status_line_alone_decides() {
     for (name, behaviour) in cases {
         println!("{name}");
         let app = App::start(move |stream, head| behaviour(stream, head));
-        let args = ["-ngx-port", &app.port.to_string(), "-check-interval", "100ms", "-check-timeout", "300ms"];
+        let args = ["-ngx-port", &app.port.to_string(), "-check-interval", "100ms", "-check-timeout", "2s"];
         let (_docker, daemon) = live(&args);
         for checks in [1, 3] {
             eventually("it is checked", || daemon.app("bk_iam").status == 200 && app.requests() >= checks);

@@ -16,7 +16,7 @@ fn two_hundred_probes_share_two_lists() {
     let held = Arc::new(Mutex::new(held));
     let up = list(&[("app", "running", "Up 1 second")]);
     let docker = FakeDocker::listing("[]");
-    let daemon = Daemon::start(&docker.path(), &[]);
+    let daemon = Daemon::start(&docker.path(), &["-docker-timeout", "60s"]);
     eventually("the first list", || daemon.get("/").status == 200);
     let before = docker.requests().len();
 

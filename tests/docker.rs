@@ -84,9 +84,10 @@ fn lasts(daemon: &Daemon, fault: &(u16, u64, String, String), tries: impl Fn() -
     let logged = || daemon.log().matches(&format!("docker lost: {}", fault.3)).count();
     let before = logged();
     assert_eq!(told(&daemon.app("app")), *fault, "the very first probe");
+    // A list may take longer than whoever waits for it may wait, and only then is Docker found gone.
+    daemon.is("down");
     let ready = || [format!("{PREFIX}/ready"), "/".into()].map(|path| told(&daemon.get(&path)));
     assert_eq!(ready(), [fault.clone(), fault.clone()]);
-    assert_eq!(daemon.counter("docker_state{state=\"down\"}"), 1);
     assert_eq!(daemon.get(&format!("{PREFIX}/health")).status, 200, "that is nobody's fault but Docker's");
     let so_far = tries();
     eventually("Docker is tried again, twice", || {
@@ -353,7 +354,9 @@ fn a_socket_that_may_not_be_opened_is_told_until_it_may() {
     if is_root {
         // To root every socket is open.
         let binary = copy.join("program");
-        fs::copy(env!("CARGO_BIN_EXE_container-healthcheck"), &binary).unwrap();
+        // Not by us: a process that another thread starts meanwhile would have it open for writing, and then it is busy.
+        let copies = Command::new("cp").arg(env!("CARGO_BIN_EXE_container-healthcheck")).arg(&binary).status().unwrap();
+        assert!(copies.success());
         command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary).env_clear().env("PATH", "/usr/bin:/bin");
         // Nor is there another way to be somebody else.
@@ -586,7 +589,7 @@ fn docker_host_of_the_environment_is_where_docker_is() {
 fn a_silent_docker_on_tcp_is_asked_whether_it_lives() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = format!("tcp://{}", listener.local_addr().unwrap());
-    let _daemon = Daemon::spawn_with(program(), &["-bind", "127.0.0.1:0", "-docker-host", &host]);
+    let _daemon = Daemon::spawn_with(program(), &["-bind", "127.0.0.1:0", "-docker-timeout", "60s", "-docker-host", &host]);
     let (_stream, peer) = listener.accept().unwrap();
     // proc(5): the local address in hexadecimal, and timer 2 is that of keep-alive.
     let local = format!(" 0100007F:{:04X} ", peer.port());

@@ -7,6 +7,7 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use container_healthcheck::limits;
 use support::{Answer, Daemon, FakeDocker, Gate, PREFIX, container, container_id, eventually, hang, list, send_list};
 
 /// `name state status`, as they are listed.
@@ -76,29 +77,32 @@ fn a_death_is_told_at_once_and_stands_against_lists_that_deny_it() {
     assert_eq!(daemon.app("app").verdict(), down("exited"));
     assert!(daemon.app("app").json()["message"].as_str().unwrap().contains("Exited (137) "));
     for look in 1..=3 {
-        eventually("it is looked at", || daemon.counter("docker_looks_total") == (about + look) as u64);
-        eventually("the question came", || questions(&docker).0 == all + look);
+        eventually("it is looked at", || questions(&docker).1 >= about + look);
         // The answer is on its way or there: neither makes a difference.
         for _ in 0..20 {
             assert_eq!(daemon.app("app").verdict(), down("exited"), "after look {look}");
         }
         assert_eq!(daemon.app("other").status, 200);
     }
-    assert_eq!(questions(&docker), (all + 3, about + 3), "no other list is asked for");
+    let looked = questions(&docker);
+    assert_eq!(looked.0 - all, looked.1 - about, "no other list is asked for");
     let request = docker.requests().pop().unwrap();
     assert!(request.contains(&container_id("app")) && !request.contains(&container_id("other")), "{request}");
 
     // It is known to have no HEALTHCHECK, so that the event is all.
     docker.event("start", "app", "");
     assert!(is_fresh(&daemon.app("app")));
-    assert_eq!(questions(&docker), (all + 3, about + 3));
+    assert_eq!(questions(&docker), looked);
 }
 
 #[test]
 fn a_start_of_one_with_a_healthcheck_is_asked_about_by_id_once() {
     let (docker, daemon) = live(&[("app", "running", "Up 3 minutes (healthy)"), ("other", "running", UP)], &[]);
+    lists(&docker, &[("app", "exited", "Exited (1) 5 minutes ago"), ("other", "running", UP)]);
     docker.event("die", "app", r#""exitCode":"1""#);
     assert_eq!(daemon.app("app").verdict(), down("exited"));
+    // From then on nobody looks at it.
+    eventually("a list has agreed", || daemon.app("app").body.contains("5 minutes ago"));
     lists(&docker, &[("app", "running", "Up 1 second (health: starting)"), ("other", "running", UP)]);
     let (all, about) = questions(&docker);
     docker.event("start", "app", "");
@@ -302,6 +306,7 @@ fn without_a_grace_nothing_is_known_once_docker_is_away() {
 fn a_docker_that_hangs_behind_an_open_stream_is_found_out() {
     let args = ["-resync", "1s", "-docker-timeout", "500ms", "-docker-grace", "60s"];
     let (docker, daemon) = live(&[("app", "running", UP)], &args);
+    let streams = daemon.counter("docker_streams_total");
     docker.behave(|stream, _| hang(stream));
     daemon.is("stale");
     assert!(is_stale(&daemon.app("app")));
@@ -311,9 +316,11 @@ fn a_docker_that_hangs_behind_an_open_stream_is_found_out() {
     eventually("the death is told", || daemon.app("app").verdict() == down("exited"));
     lists(&docker, &[("app", "exited", "Exited (1) 1 second ago")]);
     daemon.is("live");
+    // It shows before it is told.
+    lists(&docker, &[("app", "running", "Up 1 second")]);
     docker.event("start", "app", "");
     eventually("it is up", || is_fresh(&daemon.app("app")));
-    assert_eq!((docker.listeners(), daemon.counter("docker_streams_total")), (1, 1));
+    assert_eq!((docker.listeners(), daemon.counter("docker_streams_total")), (1, streams));
 }
 
 // ---- What an event has said stands.
@@ -356,13 +363,15 @@ fn unpause_stands_against_a_list_for_a_moment() {
     let (docker, daemon) = live(&[("app", "running", UP)], &[]);
     docker.event("pause", "app", "");
     lists(&docker, &[("app", "paused", "Up 3 minutes (Paused)")]);
+    let (before, since) = (questions(&docker).1, Instant::now());
     docker.event("unpause", "app", "");
-    assert_eq!(daemon.app("app").status, 200);
-    let (before, _) = questions(&docker);
-    eventually("a list says that it is paused", || questions(&docker).0 > before);
-    let answered = daemon.counter("docker_looks_total");
-    eventually("and another one", || daemon.counter("docker_looks_total") > answered);
-    assert_eq!(daemon.app("app").status, 200);
+    eventually("a list says that it is paused, and another one is asked for", || {
+        let answer = daemon.app("app");
+        // From then on they are believed.
+        let is_over = since.elapsed() >= limits::CHANGE_STANDS;
+        assert!(answer.status == 200 || is_over, "{answer:?}");
+        questions(&docker).1 >= before + 2 || is_over
+    });
 }
 
 #[test]
@@ -402,11 +411,16 @@ fn only_who_could_be_told_something_else_waits_for_a_suspect() {
 fn while_events_come_the_view_is_stale_and_not_down() {
     let (docker, daemon) = live(&[("app", "running", UP)], &["-docker-timeout", "300ms", "-resync", "300ms", "-docker-grace", "1s"]);
     docker.behave(|stream, _| hang(stream));
-    daemon.is("stale");
+    eventually("it is stale", || {
+        docker.event("exec_start: sh", "app", "");
+        daemon.counter("docker_state{state=\"stale\"}") == 1
+    });
     let since = Instant::now();
     eventually("three times the grace is over", || {
+        let happens = Instant::now();
         docker.event("exec_start: sh", "app", "");
-        assert_eq!(daemon.app("app").status, 200);
+        let answer = daemon.app("app");
+        assert!(answer.status == 200 || happens.elapsed() >= Duration::from_secs(1), "{answer:?}");
         since.elapsed() > Duration::from_secs(3)
     });
     daemon.is("down");

@@ -6,8 +6,6 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use support::real::{Container, docker};
 use support::stage::Stage;
 use support::{Daemon, FakeDocker, PREFIX, eventually};
@@ -81,13 +79,12 @@ fn a_name_is_a_pattern() {
 
     let hostile =
         ["(a+)+$", ".*", "%28a%2B%29%2B%24", "a%7C%7C", "(((((((((((((((((((((((((((((((a", "[", "%5B", "a{1000}{1000}", "%2e%2e", "*"];
-    let started = Instant::now();
     let ticks = stage.daemon.ticks();
     for name in hostile.iter().cycle().take(1000) {
         assert_eq!(stage.daemon.app(name).verdict(), (400, 400, "bad-name".into()), "{name}");
     }
     // One such request of the old tool's never ended. A tick is 10 ms.
-    assert!(started.elapsed() < Duration::from_secs(20) && stage.daemon.ticks() - ticks < 500);
+    assert!(stage.daemon.ticks() - ticks < 500);
 }
 
 #[test]

@@ -380,7 +380,10 @@ fn a_removal_by_force_ends_in_nobody() {
     let Some(watched) = Watched::sleeper(&[]) else { return };
     docker(&["rm", "-f", &watched.container.id]);
     watched.told_for_a_while("404 no-container");
-    let allowed = ["200 -> 503 exited -> 404 no-container", "200 -> 503 exited -> 503 removing -> 404 no-container"];
+    // It is over so soon that whoever asks may have heard of nothing but the end.
+    let allowed =
+        ["", " -> 503 exited", " -> 503 removing", " -> 503 exited -> 503 removing"].map(|by| format!("200{by} -> 404 no-container"));
+    let allowed = allowed.each_ref().map(String::as_str);
     watched.was_told("rm -f", &LIFE, &allowed);
 }
 
@@ -427,7 +430,9 @@ fn a_redeploy_by_rename_is_up_as_soon_as_the_new_one_is() {
     prober.is_told(&stage.app, "200");
     prober.goes_on(&stage.app);
     let whole = prober.transcript(&stage.app);
-    is_one_of(&whole, &[&format!("{first} -> 503 exited -> 404 no-container -> 503 created -> 200")]);
+    // Whether it is looked at while it is being removed is chance.
+    let allowed = ["", " -> 503 removing"].map(|by| format!("{first} -> 503 exited{by} -> 404 no-container -> 503 created -> 200"));
+    is_one_of(&whole, &allowed.each_ref().map(String::as_str));
     let started = events.of(&newest.id, &["start"])[0].at;
     let told = prober.changes(&stage.app).last().unwrap().at;
     assert!(told + prober::AHEAD >= started);

@@ -122,7 +122,7 @@ impl Stage {
         fs::write(drains.join("drained"), "").unwrap();
         let (drains, logs_path) = (drains.display().to_string(), logs.display().to_string());
         let args = ["-bind", "127.0.0.1:0", "-drain-dir", &drains, "-logpath", &logs_path, "-ngx-port", &port];
-        let more = ["-resync", "200ms", "-docker-timeout", "1s", "-check-interval", "1s", "-check-timeout", "1s"];
+        let more = ["-resync", "200ms", "-docker-timeout", "1s", "-check-interval", "5s", "-check-timeout", "1s"];
         let mut command = program();
         command.args(args).args(more).args(["-docker-grace", "1h", "-docker-host"]).arg(format!("unix://{}", docker.path().display()));
         lists(&docker, 0);

@@ -20,7 +20,7 @@ pub mod prober;
 pub mod real;
 pub mod stage;
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -176,7 +176,8 @@ pub fn free_port() -> u16 {
 pub struct Daemon {
     child: Child,
     addresses: Vec<String>,
-    log: Arc<Mutex<String>>,
+    /// Its stderr is a file in it: what has been written is there to be read, whoever runs next.
+    folder: Folder,
     /// Where the log goes besides stderr.
     log_file: Option<PathBuf>,
 }
@@ -212,17 +213,9 @@ impl Daemon {
 
     /// As [`Daemon::spawn_with_log`], with the stdin that the command has.
     pub fn spawn_as_it_is(mut command: Command, log_file: Option<PathBuf>) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (lines, written) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
-        thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let mut log = written.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let mut daemon = Self { child, addresses: Vec::new(), log, log_file };
+        let folder = Folder::new();
+        let child = command.stderr(fs::File::create(folder.join("stderr")).unwrap()).spawn().unwrap();
+        let mut daemon = Self { child, addresses: Vec::new(), folder, log_file };
         // It asks Docker once it listens everywhere, and says what came of it.
         eventually("the daemon listens", || {
             let ended = daemon.child.try_wait().unwrap();
@@ -268,7 +261,7 @@ impl Daemon {
 
     /// What it has written to stderr so far.
     pub fn stderr(&self) -> String {
-        self.log.lock().unwrap().clone()
+        String::from_utf8_lossy(&fs::read(self.folder.join("stderr")).unwrap()).into_owned()
     }
 
     /// A field of /proc/PID/status, in KiB: `VmRSS`.
@@ -648,10 +641,24 @@ impl FakeDocker {
 
     /// How many listen to events.
     pub fn listeners(&self) -> usize {
-        match &*self.stream.lock().unwrap() {
+        match &mut *self.stream.lock().unwrap() {
             EventStream::Refused => 0,
-            EventStream::Open(streams) => streams.len(),
+            EventStream::Open(streams) => {
+                // Nothing more is said by those who listen, so that whoever can be read from has gone.
+                streams.retain_mut(|stream| {
+                    stream.set_nonblocking(true).unwrap();
+                    let listens = stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+                    stream.set_nonblocking(false).unwrap();
+                    listens
+                });
+                streams.len()
+            }
         }
+    }
+
+    /// Whether those who ask for events are sent them.
+    pub fn opens_stream(&self) -> bool {
+        matches!(&*self.stream.lock().unwrap(), EventStream::Open(_))
     }
 
     /// Sends this line to all who listen, as dockerd does: as one chunk.

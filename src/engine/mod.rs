@@ -494,9 +494,8 @@ impl Engine {
     /// no lateness of Docker's or of an app's, so whoever waits for them, and all questions, have that much longer. But the facts are
     /// as much older, and Docker drops events for who does not read.
     pub fn stood_still(&mut self, time: Duration, now: Instant) {
-        self.put_off(time);
+        self.put_off(time, now);
         self.view.put_off(time);
-        self.reads_on(now);
         if let Some(checks) = &mut self.checks {
             self.actions.extend(checks.stood_still(time, now).into_iter().map(Action::Forget));
         }

@@ -280,14 +280,16 @@ impl Engine {
         list.map(|list| &mut list.flight).into_iter().chain(look.map(|look| &mut look.flight))
     }
 
-    /// The questions on their way have so much longer.
-    pub(super) fn put_off(&mut self, time: Duration) {
+    /// The questions on their way have so much longer. What happened meanwhile is told from now on, as if it were replayed.
+    pub(super) fn put_off(&mut self, time: Duration, now: Instant) {
         for flight in self.flights_mut() {
             flight.due += time;
             flight.stood = flight.stood.saturating_add(time);
         }
-        if let Stream::Opening(_, due) = &mut self.stream {
-            *due += time;
+        match &mut self.stream {
+            Stream::Closed(_) => {}
+            Stream::Opening(_, due) => *due += time,
+            Stream::Open { read_since, .. } => *read_since = now,
         }
     }
 

@@ -519,6 +519,17 @@ fn a_stream_that_the_network_has_lost_says_nothing_yet_of_docker() {
 }
 
 #[test]
+fn a_stream_that_is_cut_behind_a_standstill_has_lived_all_the_same() {
+    let mut scene = Scene::live(settings(), &[]);
+    scene.wait(milliseconds(20_000));
+    scene.now += milliseconds(2000);
+    scene.engine.stood_still(milliseconds(2000), scene.now);
+    // Docker drops who does not read.
+    scene.cut();
+    assert!(matches!(scene.asks_one().1, Question::Events { .. }), "it is opened again at once");
+}
+
+#[test]
 fn a_death_stands_as_long_after_a_standstill_of_docker_too() {
     let mut scene = Scene::live(Settings { resync: Duration::from_hours(1), ..settings() }, &[container(State::Running)]);
     scene.tells(What::Died(137));

@@ -17,9 +17,9 @@ pub(super) enum Stream {
     Closed(Instant),
     /// Its head has to come by then.
     Opening(FlightId, Instant),
-    /// Open since that tick, and read without a standstill since that instant; whether a list that was asked for since has landed, and
-    /// whether events come late.
-    Open { id: FlightId, since: Tick, at: Instant, caught_up: bool, late: bool },
+    /// Open since that moment, in the order of reading and by the clock, and read without a standstill since that instant; whether a list that
+    /// was asked for since has landed, and whether events come late.
+    Open { id: FlightId, since: Tick, at: Instant, read_since: Instant, caught_up: bool, late: bool },
 }
 
 impl Stream {
@@ -45,13 +45,13 @@ impl Engine {
             return;
         }
         let since = self.view.next_tick();
-        self.stream = Stream::Open { id, since, at: now, caught_up: false, late: false };
+        self.stream = Stream::Open { id, since, at: now, read_since: now, caught_up: false, late: false };
         self.list_anew(now);
     }
 
     fn happened(&mut self, id: FlightId, line: &Line, now: Instant) {
-        let Stream::Open { at: opened, .. } = self.stream else { return };
-        if self.stream.id() != Some(id) {
+        let Stream::Open { id: open, read_since, .. } = self.stream else { return };
+        if open != id {
             return;
         }
         // A sign of life: the last facts are no older than this.
@@ -73,8 +73,8 @@ impl Engine {
                 let before = self.apps_checked_of(&event.id);
                 let is_early = self.podman.is_some_and(|version| version < ApiVersion::PODMAN_TELLS_OUTCOMES);
                 let age = self.unix(now).saturating_sub(Duration::from_nanos(event.at)).min(limits::REPLAY);
-                // One of before the stream was opened is a replay: it happened so long ago, by clocks that may differ a little.
-                let is_replay = age >= now.saturating_duration_since(opened);
+                // What happened before the stream was read is a replay: it was so long ago, by clocks that may differ a little.
+                let is_replay = age >= now.saturating_duration_since(read_since);
                 let began = if is_replay { now.checked_sub(age).unwrap_or(now) } else { now };
                 let is_late = !is_replay && age >= limits::EVENT_LATE;
                 if is_late {
@@ -136,13 +136,6 @@ impl Engine {
         }
         if lived.is_some() || self.stream_failures <= 1 {
             self.actions.push_back(Action::Blind(fault));
-        }
-    }
-
-    /// What happened while nothing was read is told from now on, as if it were replayed.
-    pub(super) fn reads_on(&mut self, now: Instant) {
-        if let Stream::Open { at, .. } = &mut self.stream {
-            *at = now;
         }
     }
 

@@ -271,16 +271,8 @@ impl<'de> Deserialize<'de> for Listed {
         let Fields { id, names, image, command, status, ports, created, state, health, labels } = object(deserializer)?;
         let (app, service) = labels.app_and_service();
         let array = ports.as_deref().map(RawValue::get).filter(|ports| ports.starts_with('[') && ports.len() <= limits::PORTS_BYTES);
-        let said = Parts {
-            id: &id,
-            image: cut(&image, limits::TEXT_BYTES),
-            command: cut(&command, limits::TEXT_BYTES),
-            status: cut(&status, limits::TEXT_BYTES),
-            ports: array.unwrap_or("[]"),
-            app: cut(app, limits::TEXT_BYTES),
-            service: cut(service, limits::TEXT_BYTES),
-            names: &names,
-        };
+        let [image, command, status, app, service] = [&*image, &*command, &*status, app, service].map(|text| cut(text, limits::TEXT_BYTES));
+        let said = Parts { id: &id, image, command, status, ports: array.unwrap_or("[]"), app, service, names: &names };
         let runs = state == State::Running;
         let known = if runs { health.unwrap_or_else(|| Health::at_the_end_of(said.status)) } else { Health::None };
         Ok(Self { container: Container { texts: Texts::of(&said), created, state, health: known }, health })

@@ -23,7 +23,7 @@ pub(super) struct Flight {
     /// Its list has come, but says nothing of health: that has been asked for.
     silent: Option<Listed>,
     /// The socket's queue was full: the question has not left, and is tried again then.
-    pub(super) again_at: Option<Instant>,
+    again_at: Option<Instant>,
 }
 
 impl Flight {

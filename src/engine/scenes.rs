@@ -107,6 +107,13 @@ impl Scene {
         self.engine.docker_told(self.stream.unwrap(), &Told::Line(Line::Event(event)), self.now);
     }
 
+    /// Tells that it was started so long after the scene had begun, by Docker's clock.
+    fn was_started(&mut self, after: Duration) {
+        let at = u64::try_from((UNIX + after).as_nanos()).unwrap();
+        let event = Event { id: "a".into(), name: "app-1".into(), what: What::Started, at, ..Event::default() };
+        self.engine.docker_told(self.stream.unwrap(), &Told::Line(Line::Event(event)), self.now);
+    }
+
     fn cut(&mut self) {
         self.engine.docker_said(self.stream.take().unwrap(), Err(Fault::Broken(Broken::CutShort)), self.now);
     }
@@ -148,6 +155,10 @@ impl Scene {
 
 fn settings() -> Settings {
     Config::default().settings()
+}
+
+fn checks() -> CheckSettings {
+    CheckSettings { interval: Duration::from_secs(2), timeout: Duration::from_secs(3), fall: 2, rise: 1, fail: vec![502..=504] }
 }
 
 #[test]
@@ -299,11 +310,10 @@ fn an_event_of_a_new_container_says_whose_it_is() {
 
 #[test]
 fn the_first_check_of_an_app_that_was_started_again_waits_for_none_of_those_that_hang() {
-    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(3));
-    let check = CheckSettings { interval, timeout, fall: 2, rise: 1, fail: vec![502..=504] };
+    let CheckSettings { interval, timeout, .. } = checks();
     let apps: Vec<_> = (0..8).map(|number| format!("app{number}")).collect();
     let all = |state| apps.iter().map(|app| named(&app.replace("app", "a"), app, state)).collect::<Vec<_>>();
-    let mut scene = Scene::live(Settings { check: Some(check), ..settings() }, &all(State::Running));
+    let mut scene = Scene::live(Settings { check: Some(checks()), ..settings() }, &all(State::Running));
     let checks = |scene: &mut Scene| {
         let mut checks = Vec::new();
         for action in scene.actions() {
@@ -336,8 +346,7 @@ fn the_first_check_of_an_app_that_was_started_again_waits_for_none_of_those_that
 
 #[test]
 fn those_who_wait_for_a_check_take_places_too_until_it_has_decided() {
-    let check =
-        CheckSettings { interval: Duration::from_secs(5), timeout: Duration::from_secs(3), fall: 2, rise: 1, fail: vec![502..=504] };
+    let check = CheckSettings { interval: Duration::from_secs(5), ..checks() };
     let mut scene = Scene::live(Settings { check: Some(check), ..settings() }, &[container(State::Running)]);
     for _ in 0..crate::limits::WAITING_PROBES {
         scene.probe("app");
@@ -551,9 +560,7 @@ fn how_young_a_container_is_does_not_depend_on_dockers_clock() {
     let mut scene = Scene::live(Settings { min_uptime: milliseconds(3000), ..settings() }, &[container(State::Running)]);
     scene.wait(milliseconds(20_000));
     scene.tells(What::Died(1));
-    let at = u64::try_from((UNIX + milliseconds(15_000)).as_nanos()).unwrap();
-    let started = Event { id: "a".into(), name: "app-1".into(), what: What::Started, at, ..Event::default() };
-    scene.engine.docker_told(scene.stream.unwrap(), &Told::Line(Line::Event(started)), scene.now);
+    scene.was_started(milliseconds(15_000));
     let (few, _) = scene.asks_one();
     scene.says(few, vec![container(State::Running)]);
     assert_eq!(scene.verdict(), "starting");
@@ -569,9 +576,7 @@ fn a_start_that_was_held_back_may_be_older_than_what_is_known() {
     scene.says(all, vec![container(State::Exited)]);
     scene.wait(milliseconds(10_000));
     // Of before that list; the death behind it has not come yet.
-    let at = u64::try_from((UNIX + milliseconds(20_000)).as_nanos()).unwrap();
-    let started = Event { id: "a".into(), name: "app-1".into(), what: What::Started, at, ..Event::default() };
-    scene.engine.docker_told(scene.stream.unwrap(), &Told::Line(Line::Event(started)), scene.now);
+    scene.was_started(milliseconds(20_000));
     assert_eq!(scene.verdict(), "starting");
     let (few, _) = scene.asks_one();
     scene.says(few, vec![container(State::Exited)]);
@@ -580,13 +585,11 @@ fn a_start_that_was_held_back_may_be_older_than_what_is_known() {
 
 #[test]
 fn what_takes_a_containers_place_between_two_lists_is_checked_anew() {
-    let (interval, timeout) = (Duration::from_secs(2), Duration::from_secs(3));
-    let check = CheckSettings { interval, timeout, fall: 2, rise: 1, fail: vec![502..=504] };
     // Whether what was there has gone, or is still listed, and down; or is still up, and decides nothing.
     for (before, want) in
         [(None, "checking"), (Some(State::Exited), "checking"), (Some(State::Paused), "checking"), (Some(State::Running), "up")]
     {
-        let mut scene = Scene::live(Settings { check: Some(check.clone()), ..settings() }, &[container(State::Running)]);
+        let mut scene = Scene::live(Settings { check: Some(checks()), ..settings() }, &[container(State::Running)]);
         scene.probe("app");
         let actions = scene.actions();
         let [Action::Check(flight, _)] = *actions else { panic!("{actions:?}") };

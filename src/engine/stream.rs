@@ -86,10 +86,10 @@ impl Engine {
                 } else {
                     self.view.happened(event, began, now, comeback)
                 };
-                if is_news && is_late {
-                    self.view.doubt(&event.id);
-                }
                 if is_news {
+                    if is_late {
+                        self.view.doubt(&event.id);
+                    }
                     count(&mut self.counts.events);
                     for app in before.into_iter().chain(self.apps_checked_of(&event.id)) {
                         self.recheck(&app, now);

@@ -34,7 +34,7 @@ impl Engine {
     /// result yet; [`Engine::verdict`] gives [`Answer::Checking`] then.
     pub(in crate::engine) fn asked_about(&mut self, app: &AppName, now: Instant) -> bool {
         let Some(checks) = &mut self.checks else { return false };
-        let up = self.view.verdict(app).is_some_and(|verdict| matches!(verdict.answer, Answer::Up(_)));
+        let up = self.view.is_up(app);
         let (waits, forgotten) = checks.asked(app, up, now);
         self.actions.extend(forgotten.map(Action::Forget));
         waits
@@ -72,10 +72,7 @@ impl Engine {
     /// What the checks of apps that are down said is forgotten, though they may be up again before anybody is told.
     pub(in crate::engine) fn forget_former_results(&mut self) {
         let Some(checks) = &mut self.checks else { return };
-        let down = checks.records.iter().filter(|(_, record)| {
-            let answer = self.view.verdict(&record.app).map(|verdict| &verdict.answer);
-            !matches!(answer, Some(Answer::Up(_)))
-        });
+        let down = checks.records.iter().filter(|(_, record)| !self.view.is_up(&record.app));
         let down: Vec<usize> = down.map(|(slot, _)| slot).collect();
         self.actions.extend(down.into_iter().filter_map(|slot| checks.turned(slot, false)).map(Action::Forget));
     }

@@ -332,6 +332,11 @@ impl View {
         group.verdict.as_deref_mut()
     }
 
+    /// Whether its containers are up, as the facts are.
+    pub fn is_up(&mut self, app: &AppName) -> bool {
+        self.verdict(app).is_some_and(|verdict| matches!(verdict.answer, Answer::Up(_)))
+    }
+
     /// The apps that the container of that id may be one of.
     #[must_use]
     pub fn apps_of(&self, id: &str) -> Vec<AppName> {
